@@ -1,0 +1,41 @@
+"""What one probe saw. Values only: who sends probes is driver.py, what they should have seen is judge/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["DENIED_KINDS", "Kind", "Observation"]
+
+Kind = Literal["open", "refused", "reset", "timeout", "unreachable", "no_name", "wrong_peer"]
+
+# What a sender sees when something on the path keeps a packet from its target.
+DENIED_KINDS = frozenset({"refused", "reset", "timeout", "unreachable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The outcome of one probe.
+
+    `open` means that the nonce came back from the expected peer. `peer` is the place that answered, `seen_source` the
+    source address which that peer saw, `rtt` seconds from first packet to answer, `detail` one short phrase for people
+    (an errno name, "never chosen in 40 probes"). For UDP, refused, unreachable and timeout are one class, because
+    kernels rate-limit ICMP: compare with `is_denied`, never by kind.
+    """
+
+    kind: Kind
+    peer: str | None = None
+    seen_source: str | None = None
+    rtt: float | None = None
+    detail: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.kind == "open"
+
+    def __str__(self) -> str:
+        if self.kind == "open":
+            return f"open({self.peer} saw {self.seen_source})"
+        if self.kind == "wrong_peer":
+            return f"wrong_peer({self.peer or 'none'}{': ' + self.detail if self.detail else ''})"
+        return f"{self.kind}({self.detail})" if self.detail else self.kind

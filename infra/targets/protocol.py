@@ -1,0 +1,195 @@
+"""The seam between a cluster and everything that judges it: Target, Cluster, Machine, Place, ClusterDescription.
+
+Nothing above this module knows which target it runs on; nothing here knows pytest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from kip_conformance.infra.errors import UsageError
+
+__all__ = [
+    "DESCRIPTION_VERSION",
+    "Capture",
+    "Cluster",
+    "ClusterDescription",
+    "Completed",
+    "HeldProcess",
+    "Machine",
+    "Place",
+    "PodRef",
+    "Progress",
+    "Protocol4",
+    "Target",
+]
+
+DESCRIPTION_VERSION = 1
+
+Protocol4 = Literal["tcp", "udp"]
+PlaceKind = Literal["pod", "hostnet", "host"]
+
+
+class Progress(Protocol):
+    """Receives one line for each step of a long operation; the caller decides how to show it."""
+
+    def __call__(self, line: str, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """A pod by name and UID; the UID tells a restarted prober from a replaced pod."""
+
+    namespace: str
+    name: str
+    uid: str
+    container: str = "prober"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere a client or a server can be: one resident prober runs there.
+
+    `address` is where its listeners are reached, `sources` every address that counts as its source, `ports` the port
+    numbers it listens on, each on TCP and on UDP. `socket` is the prober's unix socket as seen in its own file system.
+    """
+
+    name: str
+    kind: PlaceKind
+    machine: str
+    address: str
+    sources: tuple[str, ...]
+    ports: tuple[int, ...]
+    socket: str
+    pod: PodRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a finished command left: its exit code, and output as bytes."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class HeldProcess(Protocol):
+    """A process on a machine that lives until `close()`; the descriptors are this process's ends of its pipes."""
+
+    stdin: int
+    stdout: int
+
+    def close(self) -> None: ...
+
+
+class Capture(Protocol):
+    """A running packet capture; `stop()` ends it and returns the pcap bytes (bounded)."""
+
+    def stop(self) -> bytes: ...
+
+
+class Machine(Protocol):
+    """A machine of the cluster. No pid and no namespace path: a guest or an instance behind an agent has none."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        """Run to the end. Raises HarnessError when it cannot be started or exceeds `timeout` seconds."""
+
+    def open(self, argv: Sequence[str]) -> HeldProcess:
+        """Start and hold a process whose stdin and stdout are pipes to the caller."""
+
+    def read(self, path: str) -> bytes:
+        """The contents of a file on the machine. Raises HarnessError when it cannot be read."""
+
+    def capture(self, expression: str, *, interface: str = "any") -> AbstractContextManager[Capture]:
+        """Capture packets that match a pcap-filter(7) expression for the length of the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDescription:
+    """All that another process needs to use, or take down, a cluster. JSON, versioned; paths, never secrets."""
+
+    run_id: str
+    target: str
+    state: str
+    kubeconfig: str
+    places: tuple[Place, ...] = ()
+    modes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    version: int = DESCRIPTION_VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: str | Path = "description") -> ClusterDescription:
+        """Raises UsageError when the text is not a description of this version; `origin` is named in the message."""
+        try:
+            raw = json.loads(text)
+            version = raw["version"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(f"{origin}: not a cluster description ({error}); bring the lab up again") from error
+        if version != DESCRIPTION_VERSION:
+            raise UsageError(
+                f"{origin}: written by another version of this suite (description version {version}, "
+                f"this one reads {DESCRIPTION_VERSION}); clean that run and bring it up again"
+            )
+        try:
+            raw["places"] = tuple(
+                Place(
+                    **{
+                        **place,
+                        "sources": tuple(place["sources"]),
+                        "ports": tuple(place["ports"]),
+                        "pod": PodRef(**place["pod"]) if place["pod"] else None,
+                    }
+                )
+                for place in raw["places"]
+            )
+            raw["modes"], raw["features"] = tuple(raw["modes"]), tuple(raw["features"])
+            return cls(**raw)
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{origin}: damaged cluster description ({error}); bring the lab up again") from error
+
+
+class Cluster(Protocol):
+    """A running cluster. `machines` are keyed by name; a place's machine is one of them."""
+
+    description: ClusterDescription
+    machines: Mapping[str, Machine]
+
+    @property
+    def places(self) -> Sequence[Place]: ...
+
+    @property
+    def service_proxy(self) -> str:
+        """The mode that every machine's proxy itself reports now. Raises HarnessError when they differ."""
+
+    def set_service_proxy(self, mode: str) -> None:
+        """Switch every machine to `mode`; returns once each proxy reports it and a canary Service answers."""
+
+    def check_components(self) -> None:
+        """Raises HarnessError naming the first component that is dead; returns quickly when all are alive."""
+
+
+class Target(Protocol):
+    """A kind of cluster that can be stood up. A context manager wraps `up` and `down`."""
+
+    name: str
+    modes: tuple[str, ...]
+
+    def up(self, progress: Progress) -> Cluster: ...
+
+    def attach(self, description: ClusterDescription) -> Cluster: ...
+
+    def down(self, description: ClusterDescription) -> None: ...

@@ -1,0 +1,78 @@
+"""The result of a run as plain values: what the plugin fills in and every report format reads.
+
+No rendering here (one file per format beside this one) and no judging (infra/judge).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kip_conformance.infra.judge.verdict import Verdict
+
+__all__ = ["Case", "ItemResult", "RunInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One ordered pair inside a grid: what was expected and what was observed, in words and as values.
+
+    `observation` has the keys kind, peer, seen_source, rtt (seconds), detail.
+    """
+
+    client: str
+    server: str
+    expected: str
+    observed: str
+    ok: bool
+    observation: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.client}-to-{self.server}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """One pytest item: a requirement with its parameters (proxy mode, protocol) and everything it saw.
+
+    `headline` is one line that says who -> whom and what was seen, empty for a pass. `reason` says why a row was
+    not-runnable or why the harness could not observe. `grids` holds one tuple of cases for each grid compared.
+    `partial` is true when some of the row's places could not be run. Durations are seconds.
+    """
+
+    requirement: str
+    parameters: dict[str, str]
+    verdict: Verdict
+    headline: str = ""
+    reason: str = ""
+    detail: str = ""
+    grids: tuple[tuple[Case, ...], ...] = ()
+    partial: bool = False
+    duration: float = 0.0
+    worker: str = ""
+    nodeid: str = ""
+
+    @property
+    def mode(self) -> str | None:
+        return self.parameters.get("mode")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What was run: identity, environment and selection. `selection` is the arguments that a rerun repeats."""
+
+    run_id: str
+    target: str
+    is_lab: bool
+    implementation: str
+    suite_version: str
+    started: str
+    seed: int
+    modes: tuple[str, ...]
+    places: tuple[str, ...]
+    features: tuple[str, ...]
+    versions: dict[str, str]
+    selection: tuple[str, ...] = ()
+    is_selection_complete: bool = True
+    duration: float = 0.0
