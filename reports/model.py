@@ -1,11 +1,12 @@
 """The result of a run as plain values: what the plugin fills in and every report format reads.
 
-No rendering here (one file per format beside this one) and no judging (infra/judge).
+No rendering here (one file per format in formats/) and no judging (infra/judge).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kip_conformance.infra.judge.verdict import Verdict
@@ -57,10 +58,33 @@ class ItemResult:
     def mode(self) -> str | None:
         return self.parameters.get("mode")
 
+    @property
+    def key(self) -> str:
+        """`SVC-01[nftables-udp]`: the requirement and its parameters, the same in-tree and installed."""
+        return f"{self.requirement}[{'-'.join(self.parameters.values())}]" if self.parameters else self.requirement
+
+    def to_value(self) -> dict[str, Any]:
+        """Strings, numbers, lists and dictionaries only: what crosses from a worker to the controller."""
+        value = asdict(self)
+        value["grids"] = [list(grid) for grid in value["grids"]]
+        return value
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> ItemResult:
+        """The inverse of `to_value`. Raises KeyError or TypeError on a value that is not from this version."""
+        grids = tuple(tuple(Case(**case) for case in grid) for grid in value["grids"])
+        return cls(**{**value, "grids": grids})
+
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What was run: identity, environment and selection. `selection` is the arguments that a rerun repeats."""
+    """What was run: identity, environment and selection.
+
+    `selection` is the arguments that a rerun repeats (target, versions, profile, selection of rows), `command` how
+    the suites are started here (empty: reports/rerun.py finds out), `attach` the kept lab that a rerun can use,
+    `aborted` why the run ended before its last item (empty: it did not). `started` is ISO 8601 with a time zone,
+    `budgets` and `duration` are seconds.
+    """
 
     run_id: str
     target: str
@@ -76,3 +100,7 @@ class RunInfo:
     selection: tuple[str, ...] = ()
     is_selection_complete: bool = True
     duration: float = 0.0
+    budgets: dict[str, float] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    attach: str = ""
+    aborted: str = ""
