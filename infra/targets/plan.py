@@ -1,0 +1,47 @@
+"""The places that a run plans for, known before any cluster is: names, kinds and machines, but no address.
+
+`--collect-only`, the controller and every worker agree on them; one that is absent at run time is not-runnable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kip_conformance.infra.errors import UsageError
+
+__all__ = ["FOUNDATION", "PlannedPlace", "parse_pair"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlace:
+    """A place to be; `machine` is the name of the machine that it is on."""
+
+    name: str
+    kind: Literal["pod", "hostnet", "host"]
+    machine: str
+
+
+FOUNDATION = (
+    PlannedPlace("node-a", "pod", "node-a"),
+    PlannedPlace("node-a-2", "pod", "node-a"),
+    PlannedPlace("node-b", "pod", "node-b"),
+    PlannedPlace("node-b-2", "pod", "node-b"),
+    PlannedPlace("hostnet-a", "hostnet", "node-a"),
+    PlannedPlace("hostnet-b", "hostnet", "node-b"),
+    PlannedPlace("host-a", "host", "node-a"),
+    PlannedPlace("host-b", "host", "node-b"),
+)
+
+
+def parse_pair(text: str, places: Sequence[PlannedPlace] = FOUNDATION) -> tuple[str, str]:
+    """Split `CLIENT-to-SERVER` into two known names. Raises UsageError naming what is unknown and what is known."""
+    known = [place.name for place in places]
+    client, separator, server = text.partition("-to-")
+    if not separator:
+        raise UsageError(f"pair {text!r}: expected CLIENT-to-SERVER, for example {known[0]}-to-{known[-1]}")
+    for name in (client, server):
+        if name not in known:
+            raise UsageError(f"pair {text!r}: unknown place {name!r}; known: {', '.join(known)}")
+    return client, server
