@@ -193,3 +193,6 @@ class Target(Protocol):
     def attach(self, description: ClusterDescription) -> Cluster: ...
 
     def down(self, description: ClusterDescription) -> None: ...
+
+    def keep(self, description: ClusterDescription) -> Sequence[str]:
+        """Let the cluster outlive this process. Returns the command lines that attach to it and that clean it up."""
