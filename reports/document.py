@@ -24,10 +24,7 @@ _GROUPS = {"core": "M", "recommended": "S", "extended": "X"}
 def dataplane_statement(run: RunInfo) -> str:
     """One line that says on what kind of network the verdicts were reached."""
     if run.is_lab:
-        return (
-            "LAB RESULT: real Kubernetes components on a lab dataplane of network namespaces, "
-            "not on a cluster's own network."
-        )
+        return "LAB RESULT: real Kubernetes components, simulated network (a lab's dataplane)."
     return f"Result of the {run.target} target, on that cluster's own network."
 
 

@@ -40,8 +40,6 @@ def write_text(path: Path, text: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
                 stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
             # mkstemp is private by default; results are there to be read and published.
             Path(name).chmod(0o644)
             Path(name).replace(path)

@@ -171,13 +171,13 @@ def _profile_result(
     failed = core.failed + extended.failed
     # An extended row that is not-runnable has a feature that the target does not declare: it does not bind.
     gaps = {
-        "MUST row(s) not run": core.not_run,
-        "MUST row(s) not-runnable": core.not_runnable,
-        "row(s) with a harness-error": core.harness_errors + extended.harness_errors,
-        "MUST row(s) judged on some places only": core.partial,
+        "failed": failed,
+        "of level M not run": core.not_run,
+        "of level M not-runnable": core.not_runnable,
+        "with a harness-error": core.harness_errors + extended.harness_errors,
+        "of level M judged on some places only": core.partial,
     }
-    why = [f"{failed} row(s) failed"] if failed else []
-    why += [f"{count} {what}" for what, count in gaps.items() if count]
+    why = [f"{count} row{'' if count == 1 else 's'} {what}" for what, count in gaps.items() if count]
     if not run.is_selection_complete:
         why.append("only a selection was run")
     if run.aborted:

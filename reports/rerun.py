@@ -19,20 +19,24 @@ _NARROWING = ("--requirement", "--proxy-mode", "-k", "-m", "--kip-seed", "--atta
 _SETTLED_BY_ATTACH = ("--cluster", "--kubernetes", "--cni")
 
 
-def rerun(run: RunInfo, item: ItemResult, *, pair: str = "") -> str:
-    """The shell command that runs the row of `item` again, with the same seed; with `pair`, that ordered pair alone.
+def rerun(run: RunInfo, *items: ItemResult, pair: str = "") -> str:
+    """The shell command that runs the rows of `items` again, with the same seed; with `pair`, that pair alone.
 
-    With a kept lab it attaches to it instead of bringing up another one.
+    It may run more than `items`, never less: several rows share their modes. With a kept lab it attaches to it
+    instead of bringing up another one.
     """
     drop = (*_NARROWING, *(_SETTLED_BY_ATTACH if run.attach else ()), *(("--pair",) if pair else ()))
     arguments = [*(run.command or command_of(Path.cwd()))]
     arguments += ["--attach", run.attach] if run.attach else []
     arguments += without(run.selection, drop)
-    arguments += ["--requirement", item.requirement]
-    if item.mode is not None:
-        arguments += ["--proxy-mode", item.mode]
-    others = [value for name, value in item.parameters.items() if name != "mode"]
-    arguments += ["-k", " and ".join(others)] if others else []
+    for requirement in dict.fromkeys(item.requirement for item in items):
+        arguments += ["--requirement", requirement]
+    modes = dict.fromkeys(item.mode for item in items if item.mode is not None)
+    arguments += ["--proxy-mode", ",".join(modes)] if modes else []
+    words = {" and ".join(value for name, value in item.parameters.items() if name != "mode") for item in items}
+    # A word of one item would leave the others out.
+    word = words.pop() if len(words) == 1 else ""
+    arguments += ["-k", word] if word else []
     arguments += ["--pair", pair] if pair else []
     return shlex.join([*arguments, "--kip-seed", str(run.seed)])
 

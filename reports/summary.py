@@ -53,7 +53,7 @@ def summary(
         list(_table(run, outcome, paint, width)),
         list(_failures(run, outcome, paint, width)),
         list(_harness_errors(run, outcome, paint, width)),
-        list(_not_runnable(outcome, paint, width)),
+        list(_not_judged(run, outcome, paint, width)),
         list(_counts(run, outcome, folder, paint, width)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -89,7 +89,8 @@ def _table(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iterato
             by_mode.setdefault(row.requirement.id, {})[row.mode] = row
     modes = _in_order(run.modes, (row.mode for row in outcome.rows if row.mode is not None))
     columns = max(len(modes), 1)
-    title = max(_TITLE, width - 10 - columns * (_CELL + 1))
+    longest = max((len(row.requirement.title) for row in outcome.rows), default=0)
+    title = max(_TITLE, min(longest + 2, width - 10 - columns * (_CELL + 1)))
     if once:
         yield paint(f"{'':{title + 10}} verdict", "1")
         for row in once:
@@ -135,6 +136,9 @@ def _failures(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iter
     if len(items) > _FULL:
         yield ""
         yield f"The grids of the other {len(items) - _FULL} are in the report."
+    if len(items) > 1:
+        yield ""
+        yield f"rerun all {len(items)}: {rerun(run, *(item for _, item in items))}"
 
 
 def _detail(item: ItemResult) -> Iterator[str]:
@@ -155,18 +159,20 @@ def _harness_errors(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -
         yield ""
         yield from _wrap(", ".join(item.key for item in members), width)
         yield from _wrap(why, width, indent="  ")
-        yield f"  rerun: {rerun(run, members[0])}"
+        yield f"  rerun: {rerun(run, *members)}"
 
 
-def _not_runnable(outcome: Outcome, paint: _Paint, width: int) -> Iterator[str]:
+def _not_judged(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iterator[str]:
     items = [item for row in outcome.rows for item in row.items if item.verdict == "not-runnable"]
     if not items and not outcome.not_run:
         return
     yield paint("NOT JUDGED", "1;33")
     for why, members in _by_reason(items):
         yield from _wrap(f"{', '.join(item.key for item in members)}: {why}", width, indent="  ")
-    if outcome.not_run:
-        yield from _wrap(f"{', '.join(outcome.not_run)}: not part of this run", width, indent="  ")
+    if outcome.not_run and not run.is_selection_complete:
+        yield f"  {_count(len(outcome.not_run), 'row')} outside of the selection"
+    elif outcome.not_run:
+        yield from _wrap(f"{', '.join(outcome.not_run)}: not reached by this run", width, indent="  ")
 
 
 def _counts(run: RunInfo, outcome: Outcome, folder: Path | None, paint: _Paint, width: int) -> Iterator[str]:
