@@ -5,7 +5,7 @@ Nothing here subclasses AssertionError: an assertion is a verdict about the clus
 
 from __future__ import annotations
 
-__all__ = ["EnvironmentFault", "HarnessError", "KipError", "UsageError"]
+__all__ = ["EnvironmentFault", "HarnessError", "KipError", "NotRunnable", "UsageError"]
 
 
 class KipError(Exception):
@@ -20,6 +20,10 @@ class HarnessError(KipError):
 
 class EnvironmentFault(KipError):
     """This machine lacks something the run needs (root, a tool, disk, inotify instances, a free port)."""
+
+
+class NotRunnable(KipError):
+    """A row, or all that is left of it, cannot be judged here; the text is the reason. Reported as not-runnable."""
 
 
 class UsageError(KipError):

@@ -9,7 +9,6 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 from kip_conformance.infra.errors import UsageError
 from kip_conformance.infra.targets.options import TargetOptions
@@ -28,7 +27,7 @@ def create_target(name: str, options: TargetOptions) -> Target:
 
 def known_targets() -> tuple[str, ...]:
     """Every target's name, sorted. Imports all of them: for messages and help only."""
-    names = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    names = (module.name for module in pkgutil.iter_modules(importlib.import_module(str(__package__)).__path__))
     return tuple(sorted(name for name in names if _creator(name) is not None))
 
 
