@@ -19,14 +19,14 @@ from typing import Any
 from kip_conformance.infra.errors import UsageError
 from kip_conformance.reports.requirements import Registry, Requirement, load_registry
 
-__all__ = ["CATALOGUE_VERSION", "Test", "as_json", "as_markdown", "as_text", "find_tests"]
+__all__ = ["CATALOGUE_VERSION", "SuiteTest", "as_json", "as_markdown", "as_text", "find_tests"]
 
 CATALOGUE_VERSION = 1
 """The version of the JSON form; a key may be added within a version, none changed or dropped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class SuiteTest:
     """A test function by the path of its file below the root of the suites, `/` between its parts."""
 
     file: str
@@ -36,7 +36,7 @@ class Test:
         return f"{self.file}::{self.function}"
 
 
-def find_tests(suites: Path | None = None) -> dict[str, tuple[Test, ...]]:
+def find_tests(suites: Path | None = None) -> dict[str, tuple[SuiteTest, ...]]:
     """The tests marked `@pytest.mark.requirement("ID")` below `suites`, by id; without it, those that are installed.
 
     Raises UsageError, naming file and line, for a file that is not Python or a mark that is not one string.
@@ -44,7 +44,7 @@ def find_tests(suites: Path | None = None) -> dict[str, tuple[Test, ...]]:
     if suites is None:
         with resources.as_file(resources.files("kip_conformance.suites").joinpath("requirements.yaml")) as registry:
             suites = registry.parent
-    found: dict[str, list[Test]] = {}
+    found: dict[str, list[SuiteTest]] = {}
     for path in sorted(suites.rglob("test_*.py")):
         name = f"suites/{path.relative_to(suites).as_posix()}"
         try:
@@ -52,11 +52,11 @@ def find_tests(suites: Path | None = None) -> dict[str, tuple[Test, ...]]:
         except (SyntaxError, ValueError) as error:
             raise UsageError(f"{name}: not Python ({error})") from error
         for identifier, function in _marked(tree, name):
-            found.setdefault(identifier, []).append(Test(name, function))
+            found.setdefault(identifier, []).append(SuiteTest(name, function))
     return {identifier: tuple(tests) for identifier, tests in found.items()}
 
 
-def as_text(registry: Registry | None = None, tests: Mapping[str, tuple[Test, ...]] | None = None) -> str:
+def as_text(registry: Registry | None = None, tests: Mapping[str, tuple[SuiteTest, ...]] | None = None) -> str:
     """A table for people, at most 80 columns wide but for the names of tests."""
     registry, tests = registry or load_registry(), find_tests() if tests is None else tests
     lines = ["ID      Level  Proxy  Lane        Requirement"]
@@ -66,7 +66,7 @@ def as_text(registry: Registry | None = None, tests: Mapping[str, tuple[Test, ..
     return "\n".join([*lines, f"{len(registry.requirements)} requirements"]) + "\n"
 
 
-def as_json(registry: Registry | None = None, tests: Mapping[str, tuple[Test, ...]] | None = None) -> str:
+def as_json(registry: Registry | None = None, tests: Mapping[str, tuple[SuiteTest, ...]] | None = None) -> str:
     """The same for programs: keys `version`, `suiteVersion`, `profiles` and `requirements`, each with its `tests`."""
     registry, tests = registry or load_registry(), find_tests() if tests is None else tests
     document: dict[str, Any] = {
@@ -81,7 +81,7 @@ def as_json(registry: Registry | None = None, tests: Mapping[str, tuple[Test, ..
     return json.dumps(document, indent=2) + "\n"
 
 
-def as_markdown(registry: Registry | None = None, tests: Mapping[str, tuple[Test, ...]] | None = None) -> str:
+def as_markdown(registry: Registry | None = None, tests: Mapping[str, tuple[SuiteTest, ...]] | None = None) -> str:
     """The page docs/catalogue.md."""
     registry, tests = registry or load_registry(), find_tests() if tests is None else tests
     return "\n".join(_page(registry, tests))
@@ -123,7 +123,7 @@ def _identifier(mark: ast.expr, name: str) -> str:
     raise UsageError(f"{name}:{mark.lineno}: the requirement mark takes exactly one id, as a literal string")
 
 
-def _page(registry: Registry, tests: Mapping[str, tuple[Test, ...]]) -> Iterator[str]:
+def _page(registry: Registry, tests: Mapping[str, tuple[SuiteTest, ...]]) -> Iterator[str]:
     yield "# Requirement catalogue"
     yield ""
     yield "<!-- Made from suites/requirements.yaml by `python -m kip_conformance.reports.catalogue`; do not edit. -->"
@@ -147,7 +147,7 @@ def _page(registry: Registry, tests: Mapping[str, tuple[Test, ...]]) -> Iterator
     yield ""
 
 
-def _entry(row: Requirement, tests: tuple[Test, ...]) -> Iterator[str]:
+def _entry(row: Requirement, tests: tuple[SuiteTest, ...]) -> Iterator[str]:
     yield ""
     yield f"#### {row.id}: {row.title}"
     yield ""
