@@ -1,0 +1,253 @@
+"""From nothing to a cluster whose places answer: the order of things, and which of them go on at the same time.
+
+What the programs are and how they are configured: control_plane.py, node.py, residents.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.fabric.compile import machine_namespace
+from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
+from kip_conformance.infra.kube import ApiRefusal, KubeApi
+from kip_conformance.infra.lab import cgroups, control_plane
+from kip_conformance.infra.lab.binaries.provide import Toolset
+from kip_conformance.infra.lab.cni_folder import CniFolder
+from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
+from kip_conformance.infra.lab.images import Images
+from kip_conformance.infra.lab.machine import LabMachine
+from kip_conformance.infra.lab.node import NodeFiles
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan, network_state
+from kip_conformance.infra.lab.residents import canary_service, prober_pod, start_host_probers, system_manifests
+from kip_conformance.infra.lab.service_proxy import ServiceProxy
+from kip_conformance.infra.targets.plan import PlannedPlace
+from kip_conformance.infra.targets.protocol import Progress
+
+__all__ = ["Parts", "Timed", "bring_up", "machines_of"]
+
+
+class Timed:
+    """Progress lines with the seconds since the start."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._start = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        self._progress(f"{time.monotonic() - self._start:5.1f} s  {line}")
+
+    @contextlib.contextmanager
+    def step(self, line: str) -> Iterator[None]:
+        """Say `line` when the block is done."""
+        yield
+        self(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a lab is made of: programs, images, CNI, and what will be judged in it."""
+
+    tools: Toolset
+    registry: Path
+    images: Images
+    cni: CniFolder
+    mode: str
+    places: Sequence[PlannedPlace]
+    start_budget: float
+    plan: LabPlan = PLAN
+
+
+def machines_of(control: Control) -> dict[str, LabMachine]:
+    """Every machine of the lab by name."""
+    return {node.name: LabMachine(node.name, (node.address,), control) for node in (CONTROL_PLANE, *NODES)}
+
+
+def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
+    """Stand the whole lab up on a running supervisor; returns the API client of the operator.
+
+    Raises HarnessError with the first component that did not come up and the last line of its log.
+    """
+    folder, plan = control.folder, parts.plan
+    nodes = [NodeFiles(folder, node, plan) for node in NODES]
+    control_plane.make_pki(folder, plan)
+    cgroups.create(folder.run_id, [node.name for node in NODES])
+    with say.step("network: VPC router, network interfaces, machines"):
+        reconcile(Fabric(control, folder.path / "fabric.json"), network_state(plan))
+        _boot(control, nodes)
+    machines = machines_of(control)
+    _start_control_plane(control, parts)
+    for node in nodes:
+        _start_containerd(control, node, parts)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        listening = pool.submit(_offer_api, control)
+        api = listening.result()
+        loaded = pool.submit(api.load)
+        with _explained(control, (CONTROL_PLANE.name, "kube-apiserver"), (CONTROL_PLANE.name, "etcd")):
+            loaded.result()
+            api.wait_ready(within=60)
+        say("API server ready")
+        _start_controllers(control, parts)
+        _create_nodes(api)
+        for node in nodes:
+            _start_kubelet(control, node, parts)
+        proxy = ServiceProxy(control, parts.tools["kube-proxy"], nodes, machines)
+        proxy.start(parts.mode)
+        start_host_probers(control, _prober(), parts.places)
+        _apply_retrying(api, system_manifests(parts.images.digests["coredns"], plan))
+        _apply_retrying(api, [canary_service()])
+        for manifest in parts.cni.manifests:
+            _kubectl_apply(control, parts, manifest)
+        with _explained(control, *((node.name, "kubelet") for node in NODES), *((n.name, "containerd") for n in NODES)):
+            _wait_nodes_ready(api, within=60)
+        say("nodes Ready")
+        _wait_service_accounts(api, within=30)
+        for place in parts.places:
+            if place.kind != "host":
+                api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
+        proxy.wait(parts.mode)
+    return api
+
+
+def _boot(control: Control, nodes: Sequence[NodeFiles]) -> None:
+    hosts = "127.0.0.1 localhost\n" + "".join(f"{n.address} {n.name}\n" for n in (CONTROL_PLANE, *NODES))
+    control.boot(CONTROL_PLANE.name, machine_namespace(CONTROL_PLANE.name), {"/etc/hosts": hosts})
+    for node in nodes:
+        files = {"/etc/hosts": hosts, **node.system_files()}
+        control.boot(node.node.name, machine_namespace(node.node.name), files)
+
+
+def _start_control_plane(control: Control, parts: Parts) -> None:
+    folder, name = control.folder, CONTROL_PLANE.name
+    tools = parts.tools
+    control.daemon("etcd", control_plane.etcd(tools["etcd"], folder.machine(name) / "etcd"), machine=name)
+    argv = control_plane.api_server(tools["kube-apiserver"], folder.pki, parts.plan)
+    control.daemon("kube-apiserver", argv, machine=name)
+    config = folder.machine(name) / "registry.yaml"
+    control_plane.registry_config(config, parts.images.registry_root, folder.pki)
+    control.daemon("registry", [str(parts.registry), "serve", str(config)], machine=name)
+
+
+def _start_controllers(control: Control, parts: Parts) -> None:
+    name, pki = CONTROL_PLANE.name, control.folder.pki
+    manager = control_plane.controller_manager(parts.tools["kube-controller-manager"], pki)
+    control.daemon("kube-controller-manager", manager, machine=name)
+    control.daemon("kube-scheduler", control_plane.scheduler(parts.tools["kube-scheduler"], pki), machine=name)
+
+
+def _start_containerd(control: Control, node: NodeFiles, parts: Parts) -> None:
+    parts.cni.install(node.node, node.cni_conf, node.cni_bin)
+    program = parts.tools["containerd"]
+    pause = f"{control_plane.REGISTRY}/pause@{parts.images.digests['pause']}"
+    # Its own shim first: another version's may be on PATH.
+    path = f"{program.parent}:{BASE_ENVIRONMENT['PATH']}"
+    control.daemon("containerd", node.containerd(program, pause), machine=node.node.name, env={"PATH": path})
+
+
+def _start_kubelet(control: Control, node: NodeFiles, parts: Parts) -> None:
+    control.daemon("kubelet", node.kubelet(parts.tools["kubelet"]), machine=node.node.name)
+
+
+def _offer_api(control: Control) -> KubeApi:
+    """Start the forwarder on a free port of 127.0.0.1 and write the operator's kubeconfig."""
+    folder = control.folder
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(256)
+        port = listener.getsockname()[1]
+        argv = [sys.executable, "-m", "kip_conformance.infra.lab.forwarder"]
+        target = [machine_namespace(CONTROL_PLANE.name), CONTROL_PLANE.address, str(control_plane.API_PORT)]
+        control.daemon("forwarder", [*argv, *target], listen=listener.fileno())
+    from kip_conformance.infra.lab.pki import write_kubeconfig
+
+    pki = folder.pki
+    server = f"https://127.0.0.1:{port}"
+    write_kubeconfig(folder.kubeconfig, server, pki / "ca.crt", pki / "admin.crt", pki / "admin.key", embed=True)
+    return KubeApi(folder.kubeconfig)
+
+
+def _create_nodes(api: KubeApi) -> None:
+    """Create the Nodes with their pod ranges before kubelet registers: the proxy waits for a range, the lab plans it."""
+    for node in NODES:
+        api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": node.name, "labels": {"kubernetes.io/hostname": node.name}},
+                "spec": {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]},
+            }
+        )
+
+
+def _apply_retrying(api: KubeApi, manifests: Sequence[dict[str, object]], *, within: float = 20.0) -> None:
+    """Apply in order; a refusal that only means "not yet" (default roles and namespaces are being made) is retried."""
+    deadline = time.monotonic() + within
+    for manifest in manifests:
+        while True:
+            try:
+                api.apply(manifest)
+                break
+            except ApiRefusal as refusal:
+                if refusal.status not in (403, 404, 409, 429, 500, 503) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+
+def _kubectl_apply(control: Control, parts: Parts, manifest: Path) -> None:
+    argv = [str(parts.tools["kubectl"]), "--kubeconfig", str(control.folder.kubeconfig), "apply", "-f", str(manifest)]
+    done = control.run(argv, timeout=60)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise HarnessError(f"CNI manifest {manifest}: {said[-1] if said else f'kubectl ended with {done.returncode}'}")
+
+
+def _wait_nodes_ready(api: KubeApi, *, within: float) -> None:
+    deadline = time.monotonic() + within
+    while True:
+        late = {}
+        for node in api.list("Node"):
+            conditions = {c["type"]: c for c in node.get("status", {}).get("conditions", [])}
+            if conditions.get("Ready", {}).get("status") != "True":
+                late[node["metadata"]["name"]] = conditions.get("Ready", {}).get("message", "kubelet has not registered")
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            name, why = next(iter(late.items()))
+            raise HarnessError(f"node {name} was not Ready within {within:g} s: {why}")
+        time.sleep(0.05)
+
+
+def _wait_service_accounts(api: KubeApi, *, within: float) -> None:
+    deadline = time.monotonic() + within
+    while api.find("ServiceAccount", "default", "kip-conformance") is None:
+        if time.monotonic() > deadline:
+            raise HarnessError(f"namespace kip-conformance has no default ServiceAccount after {within:g} s")
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _explained(control: Control, *daemons: tuple[str, str]) -> Iterator[None]:
+    """When the block fails and one of these daemons is dead, say that instead, with the end of its log."""
+    try:
+        yield
+    except HarnessError as error:
+        states = control.daemons()
+        for machine, name in daemons:
+            if states.get((machine, name)) is not None:
+                log = control.log_of(machine, name).read_text(errors="replace").strip().splitlines()
+                last = log[-1] if log else "it said nothing"
+                raise HarnessError(f"{machine}: {name} ended with {states[machine, name]}: {last}") from error
+        raise
+
+
+def _prober() -> Path:
+    return Path(os.path.realpath(Path(__file__).parent.parent / "probe" / "prober.py"))

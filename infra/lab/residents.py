@@ -1,0 +1,154 @@
+"""What runs in the cluster for the whole of a run: cluster DNS, and a resident prober in every place.
+
+Manifests and their readiness; what the probers do is infra/probe.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.lab.control import Control
+from kip_conformance.infra.lab.control_plane import REGISTRY
+from kip_conformance.infra.lab.plan import NODES, LabPlan
+from kip_conformance.infra.targets.plan import PlannedPlace
+from kip_conformance.infra.targets.protocol import Place, PodRef
+
+__all__ = ["CANARY", "NAMESPACE", "canary_service", "prober_pod", "start_host_probers", "system_manifests", "wait_places"]
+
+NAMESPACE = "kip-conformance"
+CANARY = "canary"
+PORTS = {"pod": (8080, 8081), "host": (8180, 8181), "hostnet": (8280, 8281)}
+PROBER_SOCKET = "/run/kip-prober.sock"
+_MANIFESTS = Path(__file__).parent / "manifests"
+_ADDRESS_OF = {node.name: node.address for node in NODES}
+
+
+def system_manifests(coredns_digest: str, plan: LabPlan) -> list[dict[str, Any]]:
+    """Cluster DNS, the namespace of the probers, and what the API server needs to talk to kubelets."""
+    text = Template((_MANIFESTS / "system.yaml").read_text()).substitute(
+        DOMAIN=plan.domain, DNS=plan.dns, COREDNS_IMAGE=f"{REGISTRY}/coredns@{coredns_digest}"
+    )
+    return list(yaml.safe_load_all(text))
+
+
+def canary_service() -> dict[str, Any]:
+    """A Service over every resident pod: it answers on a machine once that machine's proxy has synced."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": CANARY, "namespace": NAMESPACE},
+        "spec": {
+            "selector": {"kip-conformance/kind": "pod"},
+            "ports": [
+                {"name": protocol.lower(), "port": 80, "targetPort": PORTS["pod"][0], "protocol": protocol}
+                for protocol in ("TCP", "UDP")
+            ],
+        },
+    }
+
+
+def prober_pod(place: PlannedPlace, run_id: str, digest: str) -> dict[str, Any]:
+    """The resident prober of a pod place, bound to its node: no scheduling decision is being judged."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": place.name,
+            "namespace": NAMESPACE,
+            "labels": {
+                "kip-conformance/run": run_id,
+                "kip-conformance/place": place.name,
+                "kip-conformance/kind": place.kind,
+            },
+        },
+        "spec": {
+            "nodeName": place.machine,
+            "hostNetwork": place.kind == "hostnet",
+            "terminationGracePeriodSeconds": 1,
+            "enableServiceLinks": False,
+            "automountServiceAccountToken": False,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [
+                {
+                    "name": "prober",
+                    "image": f"{REGISTRY}/prober@{digest}",
+                    "args": _serve(place),
+                    "ports": [
+                        {"containerPort": port, "protocol": protocol}
+                        for port in PORTS[place.kind]
+                        for protocol in ("TCP", "UDP")
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def start_host_probers(control: Control, prober: Path, places: Sequence[PlannedPlace]) -> None:
+    """Start the probers that are plain processes of their machines."""
+    for place in places:
+        if place.kind == "host":
+            argv = [sys.executable, "-I", str(prober), *_serve(place)]
+            control.daemon("prober", argv, machine=place.machine)
+
+
+def _serve(place: PlannedPlace) -> list[str]:
+    ports = [word for port in PORTS[place.kind] for word in ("--port", str(port))]
+    return ["serve", "--name", place.name, "--socket", PROBER_SOCKET, *ports]
+
+
+def wait_places(api: KubeApi, planned: Sequence[PlannedPlace], *, within: float) -> list[Place]:
+    """Every planned place with its addresses, once its prober runs.
+
+    Raises HarnessError after `within` seconds, with the last condition of the first pod that is not running.
+    """
+    deadline = time.monotonic() + within
+    wanted = {place.name for place in planned if place.kind != "host"}
+    while True:
+        pods = {pod["metadata"]["name"]: pod for pod in api.list("Pod", NAMESPACE)}
+        late = [name for name in sorted(wanted) if not _is_running(pods.get(name))]
+        if not late:
+            return [_place(place, pods.get(place.name)) for place in planned]
+        if time.monotonic() > deadline:
+            raise HarnessError(f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}")
+        time.sleep(0.05)
+
+
+def _is_running(pod: dict[str, Any] | None) -> bool:
+    statuses = (pod or {}).get("status", {}).get("containerStatuses") or []
+    return bool(statuses) and all("running" in status["state"] for status in statuses) and "podIP" in pod["status"]  # type: ignore[index]
+
+
+def last_condition(pod: dict[str, Any] | None) -> str:
+    """One line that says why a pod does not run."""
+    if pod is None:
+        return "the pod does not exist"
+    for status in pod["status"].get("containerStatuses") or []:
+        for state, why in status["state"].items():
+            if state != "running":
+                return f"container {status['name']} is {state}: {why.get('reason', '')} {why.get('message', '')}".strip()
+    conditions = [c for c in pod["status"].get("conditions") or [] if c["status"] != "True"]
+    if conditions:
+        return f"{conditions[0]['type']} is {conditions[0]['status']}: {conditions[0].get('message', '')}"
+    return f"phase {pod['status'].get('phase', 'unknown')}"
+
+
+def _place(place: PlannedPlace, pod: dict[str, Any] | None) -> Place:
+    address = _ADDRESS_OF[place.machine]
+    sources: tuple[str, ...] = (address,)
+    reference = None
+    if pod is not None:
+        reference = PodRef(NAMESPACE, place.name, pod["metadata"]["uid"])
+        if place.kind == "pod":
+            address = pod["status"]["podIP"]
+            sources = (address,)
+    return Place(place.name, place.kind, place.machine, address, sources, PORTS[place.kind], PROBER_SOCKET, reference)

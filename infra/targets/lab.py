@@ -1,0 +1,209 @@
+"""The lab target: real Kubernetes components in network namespaces of this machine, in seconds, without any cloud."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kip_conformance.infra.errors import HarnessError, UsageError
+from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.kube import KubeApi, object_path
+from kip_conformance.infra.lab import cgroups, doctor
+from kip_conformance.infra.lab.binaries.packages import unpacked_binary
+from kip_conformance.infra.lab.binaries.provide import provide
+from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
+from kip_conformance.infra.lab.cni_folder import CniFolder
+from kip_conformance.infra.lab.control import Control, start_supervisor
+from kip_conformance.infra.lab.images import provide_images
+from kip_conformance.infra.lab.node import NodeFiles
+from kip_conformance.infra.lab.plan import NODES, PLAN
+from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
+from kip_conformance.infra.lab.service_proxy import MODES, ServiceProxy
+from kip_conformance.infra.lab.state import LabFolder
+from kip_conformance.infra.probe.driver import Driver, ProbeTarget
+from kip_conformance.infra.targets.options import TargetOptions
+from kip_conformance.infra.targets.plan import FOUNDATION
+from kip_conformance.infra.targets.protocol import ClusterDescription, Machine, Place, Progress
+
+__all__ = ["LabCluster", "LabTarget", "create"]
+
+# What a lab declares: rows that need anything else are not-runnable on it.
+FEATURES = ("exec", "host-network", "logs", "machine-readable", "node-pod-cidr", "node-port", "udp")
+
+
+class LabCluster:
+    """A running lab; see Cluster in infra/targets/protocol.py."""
+
+    def __init__(self, description: ClusterDescription) -> None:
+        self.description = description
+        self.control = Control(LabFolder(Path(description.state)))
+        self._machines = machines_of(self.control)
+        files = [NodeFiles(self.control.folder, node, PLAN) for node in NODES]
+        self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, self._machines)
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        return self._machines
+
+    @property
+    def places(self) -> Sequence[Place]:
+        return self.description.places
+
+    @property
+    def service_proxy(self) -> str:
+        return self.proxy.mode()
+
+    def set_service_proxy(self, mode: str) -> None:
+        self.proxy.switch(mode)
+        self.wait_canary()
+
+    def wait_canary(self, *, within: float = 20.0) -> None:
+        """Until a Service answers from every node and from a pod on each: the proxies' rules are in force."""
+        address = KubeApi(Path(self.description.kubeconfig)).get(object_path("Service", CANARY, NAMESPACE))["spec"]
+        pods = tuple(place.name for place in self.places if place.kind == "pod")
+        target = ProbeTarget(CANARY, address["clusterIP"], 80, "tcp", pods)
+        clients = [place for place in self.places if place.kind in ("host", "pod")]
+        with self.driver() as driver:
+            try:
+                eventually(
+                    lambda: driver.all(clients, [target], "tcp"),
+                    lambda grid: all(observation.is_open for observation in grid.values()),
+                    within=within,
+                )
+            except AssertionError as error:
+                raise HarnessError(f"the canary Service does not answer everywhere: {error}") from error
+
+    def driver(self, *, worker: str = "target") -> Driver:
+        return Driver(self.places, self.machines, Path(self.description.kubeconfig), worker=worker)
+
+    def check_components(self) -> None:
+        for (machine, name), code in self.control.daemons().items():
+            if code is not None:
+                log = self.control.log_of(machine or None, name)
+                said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+                raise HarnessError(
+                    f"{machine or 'lab'}: {name} ended with {code}: {said[-1] if said else 'it said nothing'} ({log})"
+                )
+
+
+class LabTarget:
+    """Stands labs up and takes them down; see Target in infra/targets/protocol.py."""
+
+    name = "lab"
+    modes = MODES
+
+    def __init__(self, options: TargetOptions) -> None:
+        self.options = options
+        unknown = [mode for mode in options.modes if mode not in MODES]
+        if unknown:
+            raise UsageError(f"service proxy mode {unknown[0]!r}: the lab runs {', '.join(MODES)}")
+        self.cni = CniFolder.find(options.cni)
+        self._lifeline: int | None = None
+
+    def up(self, progress: Progress) -> LabCluster:
+        """Stand a lab up. It ends with this process, unless it is kept. Raises KipError; nothing is then left."""
+        say = Timed(progress)
+        doctor.preflight()
+        tools = provide(self.options.kubernetes_version, progress)
+        registry = unpacked_binary("docker-registry", "docker-registry", progress)
+        images = provide_images(tools, progress)
+        folder = LabFolder.of(self.options.run_id)
+        if folder.path.exists():
+            raise UsageError(f"run {folder.run_id} exists already: `kip-conformance clean --run {folder.run_id}` first")
+        folder.path.mkdir(parents=True, mode=0o755)
+        try:
+            with doctor.disk_errors_explained(folder.path):
+                control, self._lifeline = start_supervisor(folder)
+                start = self.options.profile.start
+                parts = Parts(tools, registry, images, self.cni, self.options.modes[0], FOUNDATION, start)
+                api = bring_up(control, parts, say)
+                places = wait_places(api, FOUNDATION, within=start)
+                description = self._description(folder, tools, places)
+                folder.description.write_text(description.to_json())
+                cluster = LabCluster(description)
+                cluster.wait_canary()
+                say(f"{len(places)} places answer")
+        except BaseException:
+            self._abandon(folder)
+            raise
+        return cluster
+
+    def _description(self, folder: LabFolder, tools, places: Sequence[Place]) -> ClusterDescription:  # type: ignore[no-untyped-def]
+        return ClusterDescription(
+            run_id=folder.run_id,
+            target=self.name,
+            state=str(folder.path),
+            kubeconfig=str(folder.kubeconfig),
+            places=tuple(places),
+            modes=self.options.modes,
+            features=FEATURES,
+            versions={**tools.versions, "kernel": os.uname().release, "cni": self.cni.name},
+            details={
+                "kube-proxy": str(tools["kube-proxy"]),
+                "kubectl": str(tools["kubectl"]),
+                "kubernetes": tools.versions["kubernetes"],
+                "plan": {"vpc": PLAN.vpc, "pods": PLAN.pods, "services": PLAN.services},
+            },
+        )
+
+    def attach(self, description: ClusterDescription) -> LabCluster:
+        """Use a lab that another process stood up. Raises HarnessError when it, or a component of it, is dead."""
+        control = Control(LabFolder(Path(description.state)))
+        if not control.is_alive():
+            raise HarnessError(
+                f"lab {description.run_id} is dead: `kip-conformance clean --run {description.run_id}`, then bring one up"
+            )
+        cluster = LabCluster(description)
+        cluster.check_components()
+        return cluster
+
+    def keep(self, description: ClusterDescription) -> Sequence[str]:
+        """Let the lab outlive this process. Returns the commands that use it and that clean it up."""
+        Control(LabFolder(Path(description.state))).keep()
+        kubectl = description.details["kubectl"]
+        return (
+            f"{kubectl} --kubeconfig {description.kubeconfig} get pods -A -o wide",
+            f"pytest suites --attach {description.run_id}",
+            f"kip-conformance clean --run {description.run_id}",
+        )
+
+    def down(self, description: ClusterDescription) -> None:
+        """Take a lab down, whatever is left of it; returns when processes, groups and files are gone."""
+        remove_lab(LabFolder(Path(description.state)))
+        self._close_lifeline()
+
+    def _abandon(self, folder: LabFolder) -> None:
+        with contextlib.suppress(HarnessError):
+            remove_lab(folder)
+        self._close_lifeline()
+
+    def _close_lifeline(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+
+def remove_lab(folder: LabFolder, *, within: float = 30.0) -> None:
+    """Remove a lab: by its supervisor if that lives, else its groups and files here. Raises HarnessError if some stay."""
+    import shutil
+
+    control = Control(folder)
+    if control.is_alive():
+        control.stop(within=within)
+    deadline = time.monotonic() + within
+    while folder.path.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    left = [str(path) for path in cgroups.remove(folder.run_id)]
+    left += [str(folder.path)] if folder.path.exists() else []
+    if left:
+        raise HarnessError(f"lab {folder.run_id}: could not remove {', '.join(left)}")
+    with contextlib.suppress(OSError):
+        folder.path.parent.rmdir()
+
+
+def create(options: TargetOptions) -> LabTarget:
+    """Raises UsageError for an unknown CNI or proxy mode."""
+    return LabTarget(options)
