@@ -164,7 +164,7 @@ def _entry(row: Requirement, tests: tuple[SuiteTest, ...]) -> Iterator[str]:
         "Lane": row.lane,
         "Since": row.since,
         "From": "; ".join(row.source),
-        "Test": ", ".join(f"`{test}`" for test in tests) or "none",
+        "Test": ", ".join(f"`{test}`" for test in tests) or "none yet",
     }
     for name, value in facts.items():
         yield f"- {name}: {value}"

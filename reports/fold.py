@@ -102,14 +102,15 @@ class Outcome:
         return {
             EXIT_CONFORMANT: "no requirement failed",
             EXIT_NOT_CONFORMANT: "a MUST, or a requirement of a declared feature, failed",
-            EXIT_HARNESS: "the harness could not observe everything, so the run is no verdict on the whole",
+            EXIT_HARNESS: "not everything could be observed; no verdict on the whole",
         }[self.exit_code]
 
 
 def conclude(run: RunInfo, items: Iterable[ItemResult], registry: Registry) -> Outcome:
     """Everything a report says beyond the items themselves.
 
-    A run that ended early is never better than a harness-error. Raises ReportError for an item of an unknown row.
+    A run that was interrupted exits as a harness-error whatever it saw before, and one that ended early is never
+    better than that. Raises ReportError for an item of an unknown row.
     """
     rows = fold_rows(items, registry)
     seen = {row.key for row in rows}
@@ -120,7 +121,7 @@ def conclude(run: RunInfo, items: Iterable[ItemResult], registry: Registry) -> O
         if set(profile.features) <= set(run.features)
     )
     code = exit_code((row.requirement.level, row.verdict) for row in rows)
-    if run.aborted and code == EXIT_CONFORMANT:
+    if run.is_interrupted or (run.aborted and code == EXIT_CONFORMANT):
         code = EXIT_HARNESS
     return Outcome(rows, tuple(key for _, key in not_run), profiles, Statistics.of(rows, len(not_run)), code)
 

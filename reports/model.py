@@ -82,7 +82,8 @@ class RunInfo:
 
     `selection` is the arguments that a rerun repeats (target, versions, profile, selection of rows), `command` how
     the suites are started here (empty: reports/rerun.py finds out), `attach` the kept lab that a rerun can use,
-    `aborted` why the run ended before its last item (empty: it did not). `started` is ISO 8601 with a time zone,
+    `aborted` why the run ended before its last item (empty: it did not), `is_interrupted` whether that was against
+    the user's own rules (a signal, an internal error; not --maxfail). `started` is ISO 8601 with a time zone,
     `budgets` and `duration` are seconds.
     """
 
@@ -104,3 +105,4 @@ class RunInfo:
     command: tuple[str, ...] = ()
     attach: str = ""
     aborted: str = ""
+    is_interrupted: bool = False

@@ -164,11 +164,15 @@ def _harness_errors(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -
 
 def _not_judged(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iterator[str]:
     items = [item for row in outcome.rows for item in row.items if item.verdict == "not-runnable"]
-    if not items and not outcome.not_run:
+    partly = [item for row in outcome.rows for item in row.items if item.partial and item.verdict == "pass"]
+    if not items and not partly and not outcome.not_run:
         return
     yield paint("NOT JUDGED", "1;33")
     for why, members in _by_reason(items):
         yield from _wrap(f"{', '.join(item.key for item in members)}: {why}", width, indent="  ")
+    for why, members in _by_reason(partly):
+        keys = ", ".join(item.key for item in members)
+        yield from _wrap(f"{keys}, on some places only{f': {why}' if why else ''}", width, indent="  ")
     if outcome.not_run and not run.is_selection_complete:
         yield f"  {_count(len(outcome.not_run), 'row')} outside of the selection"
     elif outcome.not_run:

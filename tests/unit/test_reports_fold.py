@@ -181,9 +181,14 @@ def test_rows_that_nothing_judged_are_named_by_mode_but_not_those_of_other_lanes
 
 @pytest.mark.parametrize(("verdict", "code"), [("pass", 10), ("fail", 1)])
 def test_a_run_that_ended_early_never_exits_with_0(verdict: Verdict, code: int) -> None:
-    outcome = conclude(replace(RUN, aborted="stopped by SIGINT"), [item("AAA-01", verdict)], ONE)
+    outcome = conclude(replace(RUN, aborted="stopping after 1 failure"), [item("AAA-01", verdict)], ONE)
     assert outcome.exit_code == code
-    assert "stopped by SIGINT" in networking(outcome)[1]
+    assert "stopping after 1 failure" in networking(outcome)[1]
+
+
+def test_an_interrupted_run_exits_as_a_harness_error_whatever_it_saw() -> None:
+    interrupted = replace(RUN, aborted="stopped by SIGINT", is_interrupted=True)
+    assert conclude(interrupted, [item("AAA-01", "fail")], ONE).exit_code == 10
 
 
 def test_an_item_survives_the_way_from_worker_to_controller() -> None:
