@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DENIED_KINDS", "Kind", "Observation"]
+__all__ = ["DENIED_KINDS", "NOT_VOUCHED", "REQUEST_ARRIVED", "Kind", "Observation"]
 
 Kind = Literal["open", "refused", "reset", "timeout", "unreachable", "no_name", "wrong_peer"]
 
 # What a sender sees when something on the path keeps a packet from its target.
 DENIED_KINDS = frozenset({"refused", "reset", "timeout", "unreachable"})
+
+# Phrases that the driver puts into `detail` when an observation must not be taken for a denial.
+REQUEST_ARRIVED = "request arrived, reply lost"
+NOT_VOUCHED = "no listener vouches for this target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class Observation:
 
     `open` means that the nonce came back from the expected peer. `peer` is the place that answered, `seen_source` the
     source address which that peer saw, `rtt` seconds from first packet to answer, `detail` one short phrase for people
-    (an errno name, "never chosen in 40 probes"). For UDP, refused, unreachable and timeout are one class, because
+    (an errno name, "never chosen in 40 probes"). `wrong_peer` is also any answer that is not ours or arrived damaged:
+    whoever sent it, the expected peer did not answer the question. For UDP, refused, unreachable and timeout are one class, because
     kernels rate-limit ICMP: compare with `is_denied`, never by kind.
     """
 
