@@ -1,0 +1,111 @@
+"""Services over the resident pods, made for one row and deleted after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.targets.protocol import Place, Protocol4
+from kip_conformance.infra.workloads.reading import NodeView
+
+if TYPE_CHECKING:
+    from kip_conformance.infra.probe.driver import ProbeTarget
+
+__all__ = ["RESIDENTS", "ServiceRef", "Services"]
+
+RESIDENTS = "kip-conformance"
+"""The namespace of the resident pods. A Service selects pods of its own namespace only, so it lives there too."""
+
+_PORT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """A Service with one port: where it answers and which places stand behind it. `node_port` is 0 when it has none."""
+
+    name: str
+    namespace: str
+    protocol: Protocol4
+    cluster_ip: str
+    port: int
+    node_port: int
+    endpoints: tuple[str, ...]
+
+    @property
+    def target(self) -> ProbeTarget:
+        """The ClusterIP, as something to probe."""
+        from kip_conformance.infra.probe.driver import ProbeTarget
+
+        return ProbeTarget("clusterip", self.cluster_ip, self.port, self.protocol, self.endpoints)
+
+    def on(self, node: NodeView) -> ProbeTarget:
+        """The NodePort at the InternalIP of `node`, as something to probe."""
+        from kip_conformance.infra.probe.driver import ProbeTarget
+
+        if not self.node_port or not node.internal_ip:
+            what = f"node {node.name} has no InternalIP" if self.node_port else f"Service {self.name} has no NodePort"
+            raise HarnessError(f"{what}: there is nothing to probe")
+        return ProbeTarget(f"nodeport-{node.name}", node.internal_ip, self.node_port, self.protocol, self.endpoints)
+
+
+class Services:
+    """Makes Services named after `prefix`, and deletes them all at the end of the block.
+
+    `labels` are put on every object, so that whatever a killed run left behind is found.
+    """
+
+    def __init__(self, kubeconfig: Path, *, prefix: str, labels: dict[str, str]) -> None:
+        self._api = KubeApi(kubeconfig)
+        self._prefix = prefix
+        self._labels = labels
+        self._made: list[ServiceRef] = []
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._made:
+            made = self._made.pop()
+            self._api.delete("Service", made.name, made.namespace)
+
+    def over(self, endpoints: Sequence[Place], protocol: Protocol4, *, is_node_port: bool = False) -> ServiceRef:
+        """A Service whose endpoints are all the resident pods that `endpoints` lists; NodePorts are allocated.
+
+        Raises HarnessError when the API server refuses it, or when the places do not share their first port.
+        """
+        ports = {place.ports[0] for place in endpoints}
+        if len(ports) != 1:
+            raise HarnessError(
+                f"a Service needs endpoints that share a port, these listen on {sorted(ports) or 'none'}"
+            )
+        name = f"svc-{self._prefix}-{len(self._made) + 1}"
+        made = self._api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name, "namespace": RESIDENTS, "labels": self._labels},
+                "spec": {
+                    "type": "NodePort" if is_node_port else "ClusterIP",
+                    "selector": {"kip-conformance/kind": "pod"},
+                    "ports": [
+                        {"name": protocol, "protocol": protocol.upper(), "port": _PORT, "targetPort": ports.pop()}
+                    ],
+                },
+            }
+        )
+        spec: dict[str, Any] = made["spec"]
+        reference = ServiceRef(
+            name=name,
+            namespace=RESIDENTS,
+            protocol=protocol,
+            cluster_ip=spec["clusterIP"],
+            port=_PORT,
+            node_port=int(spec["ports"][0].get("nodePort", 0)),
+            endpoints=tuple(place.name for place in endpoints),
+        )
+        self._made.append(reference)
+        return reference
