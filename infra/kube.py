@@ -74,7 +74,7 @@ class KubeApi:
 
                 settings = client.Configuration()
                 settings.retries = False
-                config.load_kube_config(str(self.kubeconfig), client_configuration=settings)
+                config.load_kube_config(str(self.kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
                 settings.proxy = None
                 self._client = client.ApiClient(settings)
 
@@ -152,7 +152,9 @@ class KubeApi:
         for manifest in manifests:
             self.apply(manifest)
 
-    def patch(self, kind: str, name: str, change: Object, namespace: str | None = None, *, subresource: str = "") -> Object:
+    def patch(
+        self, kind: str, name: str, change: Object, namespace: str | None = None, *, subresource: str = ""
+    ) -> Object:
         """JSON merge patch (RFC 7386)."""
         path = object_path(kind, name, namespace) + (f"/{subresource}" if subresource else "")
         answer: Object = json.loads(self.request("PATCH", path, change, content_type="application/merge-patch+json"))
@@ -188,7 +190,9 @@ def _refusal(what: str, status: int, body: bytes | str | None) -> ApiRefusal:
         said = json.loads(body or b"")
         return ApiRefusal(what, status, said.get("reason", ""), said.get("message", ""))
     except (ValueError, AttributeError):
-        return ApiRefusal(what, status, "", (body.decode(errors="replace") if isinstance(body, bytes) else body or "")[:200])
+        return ApiRefusal(
+            what, status, "", (body.decode(errors="replace") if isinstance(body, bytes) else body or "")[:200]
+        )
 
 
 def _first_line(error: BaseException) -> str:

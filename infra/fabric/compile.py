@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from kip_conformance.infra.fabric.state import Interface, NetworkState, Vpc
+from kip_conformance.infra.fabric.state import GroupRule, Interface, NetworkState, Route, Vpc
 
 __all__ = ["Item", "NamespaceConfig", "compile_state", "machine_namespace", "nic_namespace", "router_namespace"]
 
@@ -192,7 +192,7 @@ def _nic_rules(state: NetworkState, interface: Interface) -> str:
     )
 
 
-def _match(state: NetworkState, rule) -> str:  # type: ignore[no-untyped-def]
+def _match(state: NetworkState, rule: GroupRule) -> str:
     members = [a for i in state.interfaces if rule.source in i.groups for a in i.addresses]
     is_group = rule.source in {group.name for group in state.groups}
     # A group without members admits nobody: nft has no empty anonymous set, an impossible source stands for it.
@@ -222,29 +222,11 @@ def _router(state: NetworkState, vpc: Vpc) -> NamespaceConfig:
         line = f"route {{}} blackhole {cidr} table {LOCAL_TABLE}"
         items[f"local/{cidr}"] = Item(line.format("add"), line.format("del"))
     for interface in interfaces:
-        device, primary = _router_device(interface), interface.addresses[0]
-        items[f"{device}/up"] = Item(f"link set {device} up")
-        items[f"{device}/neighbour"] = Item(
-            f"neigh replace {primary} lladdr {_mac(0xFD, interface)} dev {device} nud permanent"
-        )
-        # In the main table too: what the router itself says ("fragmentation needed") has no mark to go by.
-        for table in ("main", LOCAL_TABLE):
-            line = f"route {{}} {primary} dev {device} scope link table {table}"
-            items[f"{device}/{table}"] = Item(line.format("add"), line.format("del"))
-            for address in interface.addresses[1:]:
-                line = f"route {{}} {address} via {primary} dev {device} onlink table {table}"
-                items[f"{device}/{address}/{table}"] = Item(line.format("add"), line.format("del"))
-    for table in vpc.route_tables:
-        for route in table.routes:
-            if route.target == "blackhole":
-                line = f"route {{}} blackhole {route.destination} table {numbers[table.name]}"
-            else:
-                target = state.interface(route.target)
-                line = (
-                    f"route {{}} {route.destination} via {target.addresses[0]} dev {_router_device(target)} onlink "
-                    f"table {numbers[table.name]}"
-                )
-            items[f"table/{table.name}/{route.destination}"] = Item(line.format("add"), line.format("del"))
+        items |= _router_side(interface)
+    for route_table in vpc.route_tables:
+        for route in route_table.routes:
+            line = _router_route(state, route, numbers[route_table.name])
+            items[f"table/{route_table.name}/{route.destination}"] = Item(line.format("add"), line.format("del"))
     return NamespaceConfig(
         ROUTER_SYSCTLS,
         items,
@@ -253,10 +235,34 @@ def _router(state: NetworkState, vpc: Vpc) -> NamespaceConfig:
     )
 
 
+def _router_side(interface: Interface) -> dict[str, Item]:
+    device, primary = _router_device(interface), interface.addresses[0]
+    items = {
+        f"{device}/up": Item(f"link set {device} up"),
+        f"{device}/neighbour": Item(
+            f"neigh replace {primary} lladdr {_mac(0xFD, interface)} dev {device} nud permanent"
+        ),
+    }
+    # In the main table too: what the router itself says ("fragmentation needed") has no mark to go by.
+    for table in ("main", LOCAL_TABLE):
+        line = f"route {{}} {primary} dev {device} scope link table {table}"
+        items[f"{device}/{table}"] = Item(line.format("add"), line.format("del"))
+        for address in interface.addresses[1:]:
+            line = f"route {{}} {address} via {primary} dev {device} onlink table {table}"
+            items[f"{device}/{address}/{table}"] = Item(line.format("add"), line.format("del"))
+    return items
+
+
+def _router_route(state: NetworkState, route: Route, number: int) -> str:
+    if route.target == "blackhole":
+        return f"route {{}} blackhole {route.destination} table {number}"
+    target = state.interface(route.target)
+    hop = f"via {target.addresses[0]} dev {_router_device(target)} onlink"
+    return f"route {{}} {route.destination} {hop} table {number}"
+
+
 def _router_rules(state: NetworkState, vpc: Vpc, interfaces: list[Interface], numbers: Mapping[str, int]) -> str:
-    marks = ", ".join(
-        f'"{_router_device(i)}" : {numbers[state.subnet(i.subnet).route_table]}' for i in interfaces
-    )
+    marks = ", ".join(f'"{_router_device(i)}" : {numbers[state.subnet(i.subnet).route_table]}' for i in interfaces)
     elements = f" elements = {{ {marks} }}" if marks else ""
     return (
         "table ip routing {\n"

@@ -117,9 +117,7 @@ def reconcile(fabric: Fabric, state: NetworkState) -> int:
 
 def _difference(before: Mapping[str, Item], after: Mapping[str, Item]) -> list[str]:
     """Removals first, in reverse order of addition, then additions in order."""
-    removed = [
-        item.remove for key, item in reversed(list(before.items())) if after.get(key) != item and item.remove
-    ]
+    removed = [item.remove for key, item in reversed(list(before.items())) if after.get(key) != item and item.remove]
     return removed + [item.add for key, item in after.items() if before.get(key) != item]
 
 
@@ -138,7 +136,9 @@ def _replacing(rules: str) -> bytes:
 
 def _disable_offload(executor: Executor, devices: list[str]) -> None:
     """Turn segmentation offload off: captures and MTU checks must see the packets that a wire would carry."""
-    script = 'while read -r ns device; do nsenter --net="/run/netns/$ns" ethtool -K "$device" tso off gso off gro off; done'
+    script = (
+        'while read -r ns device; do nsenter --net="/run/netns/$ns" ethtool -K "$device" tso off gso off gro off; done'
+    )
     _check(executor.run(["sh", "-ec", script], stdin="\n".join(devices).encode() + b"\n"), "offload", str(devices))
 
 

@@ -111,7 +111,7 @@ class NetworkState:
         return next(interface for interface in self.interfaces if interface.name == name)
 
     def validate(self) -> None:
-        """Raises ValueError naming the first contradiction: unknown names, addresses outside or given twice, overlaps."""
+        """Raises ValueError naming the first contradiction: unknown names, addresses outside or twice, overlaps."""
         groups = {group.name for group in self.groups}
         taken: dict[tuple[str, IPv4Address], str] = {}
         for interface in self.interfaces:

@@ -176,7 +176,7 @@ def _offer_api(control: Control) -> KubeApi:
 
 
 def _create_nodes(api: KubeApi) -> None:
-    """Create the Nodes with their pod ranges before kubelet registers: the proxy waits for a range, the lab plans it."""
+    """Create the Nodes with their pod ranges before kubelet registers: the proxy waits for one."""
     for node in NODES:
         api.create(
             {
@@ -217,7 +217,9 @@ def _wait_nodes_ready(api: KubeApi, *, within: float) -> None:
         for node in api.list("Node"):
             conditions = {c["type"]: c for c in node.get("status", {}).get("conditions", [])}
             if conditions.get("Ready", {}).get("status") != "True":
-                late[node["metadata"]["name"]] = conditions.get("Ready", {}).get("message", "kubelet has not registered")
+                late[node["metadata"]["name"]] = conditions.get("Ready", {}).get(
+                    "message", "kubelet has not registered"
+                )
         if not late:
             return
         if time.monotonic() > deadline:

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["ROOT", "cgroup_version", "create", "lab_group", "leftovers", "remove"]
+__all__ = ["ROOT", "cgroup_version", "create", "known_runs", "lab_group", "leftovers", "remove"]
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "kip-"
@@ -29,7 +29,9 @@ def _hierarchies(root: Path) -> list[Path]:
     if cgroup_version(root) == 2:
         return [root]
     # The v2 mount that v1 systems keep for process tracking has no controllers: nothing to create there.
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink() and path.name != "unified"]
+    return [
+        path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink() and path.name != "unified"
+    ]
 
 
 def create(run_id: str, machines: list[str], root: Path = ROOT) -> None:
@@ -78,3 +80,11 @@ def _remove_tree(top: Path) -> bool:
 def leftovers(run_id: str, root: Path = ROOT) -> list[Path]:
     """The lab's groups that exist now, one per hierarchy."""
     return [path for hierarchy in _hierarchies(root) if (path := hierarchy / lab_group(run_id)).exists()]
+
+
+def known_runs(root: Path = ROOT) -> list[str]:
+    """The runs that have a group in any hierarchy, dead ones too."""
+    found = {
+        path.name.removeprefix(PREFIX) for hierarchy in _hierarchies(root) for path in hierarchy.glob(f"{PREFIX}*")
+    }
+    return sorted(found)

@@ -164,6 +164,21 @@ class Control:
             os.close(error_pipe)
         return held
 
+    def run_attached(
+        self,
+        argv: Sequence[str],
+        descriptors: tuple[int, int, int],
+        *,
+        machine: str | None = None,
+        netns: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run on the caller's own standard descriptors, without limit of time; returns the exit code."""
+        connection = self._send(_exec_message(argv, machine, netns, env), descriptors)
+        with connection:
+            self._answer(connection)
+            return int(self._answer(connection)["exit"])
+
     def _start(
         self,
         argv: Sequence[str],
@@ -176,16 +191,7 @@ class Control:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe() if stderr is None else (-1, os.dup(stderr))
         try:
-            connection = self._send(
-                {
-                    "op": "exec",
-                    "argv": list(argv),
-                    "machine": machine,
-                    "netns": netns,
-                    "env": {**BASE_ENVIRONMENT, **(env or {})},
-                },
-                [in_read, out_write, err_write],
-            )
+            connection = self._send(_exec_message(argv, machine, netns, env), [in_read, out_write, err_write])
             try:
                 self._answer(connection)
             except BaseException:
@@ -308,7 +314,9 @@ class Control:
         try:
             socket.send_fds(connection, [json.dumps(message).encode()], list(descriptors))
         except OSError as error:
-            raise HarnessError(f"lab {self.folder.run_id}: {message['op']} could not be sent: {error.strerror}") from error
+            raise HarnessError(
+                f"lab {self.folder.run_id}: {message['op']} could not be sent: {error.strerror}"
+            ) from error
 
     def _answer(self, connection: socket.socket) -> dict[str, Any]:
         try:
@@ -323,3 +331,15 @@ class Control:
         if "error" in answer:
             raise HarnessError(f"lab {self.folder.run_id}: {answer['error']}")
         return answer
+
+
+def _exec_message(
+    argv: Sequence[str], machine: str | None, netns: str | None, env: Mapping[str, str] | None
+) -> dict[str, Any]:
+    return {
+        "op": "exec",
+        "argv": list(argv),
+        "machine": machine,
+        "netns": netns,
+        "env": {**BASE_ENVIRONMENT, **(env or {})},
+    }

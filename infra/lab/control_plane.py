@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-
 from kip_conformance.infra.lab.pki import Authority, write_kubeconfig
 from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan
 from kip_conformance.infra.lab.state import LabFolder

@@ -43,7 +43,9 @@ def _linux() -> str:
 
 
 def _tools() -> str:
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None]
+    missing = [
+        tool for tool in TOOLS if shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None
+    ]
     if missing:
         raise EnvironmentFault(f"missing {', '.join(missing)}: `make env` as root installs what the lab needs")
     return f"{len(TOOLS)} found"
@@ -125,5 +127,7 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EnvironmentFault(f"the disk of {where} is full: free some space, or set KIP_STATE to another") from error
+            raise EnvironmentFault(
+                f"the disk of {where} is full: free some space, or set KIP_STATE to another"
+            ) from error
         raise

@@ -52,7 +52,9 @@ def setns(descriptor: int, kind: int) -> None:
     _check(_libc.setns(descriptor, kind), f"setns({descriptor}, {kind:#x})")
 
 
-def mount(source: str | Path | None, target: str | Path, kind: str | None = None, flags: int = 0, data: str = "") -> None:
+def mount(
+    source: str | Path | None, target: str | Path, kind: str | None = None, flags: int = 0, data: str = ""
+) -> None:
     """mount(2). Raises OSError naming the target."""
     result = _libc.mount(
         os.fsencode(source) if source is not None else None,

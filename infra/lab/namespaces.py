@@ -7,15 +7,17 @@ everything on the machine. Single-threaded by design: setns and unshare act on t
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 from kip_conformance.infra.lab import kernel
 
-__all__ = ["NETNS_FOLDER", "add_network_namespace", "boot_machine", "entered_network"]
+__all__ = ["NETNS_FOLDER", "add_network_namespace", "boot_machine"]
 
 NETNS_FOLDER = Path("/run/netns")
 
@@ -43,28 +45,11 @@ def add_network_namespace(name: str, sysctls: Mapping[str, str]) -> None:
 
 
 def _loopback_up() -> None:
-    import fcntl
-    import struct
-
     get_flags, set_flags, up = 0x8913, 0x8914, 0x1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 0)
         flags = struct.unpack("16sH14x", fcntl.ioctl(control, get_flags, request))[1]
         fcntl.ioctl(control, set_flags, struct.pack("16sH14x", b"lo", flags | up))
-
-
-@contextlib.contextmanager
-def entered_network(name: str):  # type: ignore[no-untyped-def]
-    """Run the block inside a named network namespace."""
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    there = os.open(NETNS_FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        kernel.setns(there, kernel.CLONE_NEWNET)
-        yield
-    finally:
-        kernel.setns(home, kernel.CLONE_NEWNET)
-        os.close(home)
-        os.close(there)
 
 
 def boot_machine(name: str, netns: str, disk: Path, lab: Path, files: Mapping[str, str]) -> int:
@@ -124,8 +109,8 @@ def _prepare(name: str, disk: Path, lab: Path, files: Mapping[str, str]) -> None
     kernel.umount(groups)
     resolved = {os.path.realpath(path): text for path, text in files.items()}
     kernel.mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
-    for folder in ("/run/netns", "/run/lock", "/run/containerd"):
-        Path(folder).mkdir(parents=True)
+    for runtime in ("netns", "lock", "containerd"):
+        Path("/run", runtime).mkdir(parents=True)
     inside = library / lab.relative_to("/var/lib") if lab.is_relative_to("/var/lib") else None
     if inside is not None:
         inside.mkdir(parents=True, exist_ok=True)

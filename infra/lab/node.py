@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from kip_conformance.infra.lab.cgroups import lab_group
 from kip_conformance.infra.lab.control_plane import REGISTRY
 from kip_conformance.infra.lab.plan import LabPlan, NodePlan

@@ -13,7 +13,6 @@ from string import Template
 from typing import Any
 
 import yaml
-
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.control import Control
@@ -22,7 +21,15 @@ from kip_conformance.infra.lab.plan import NODES, LabPlan
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place, PodRef
 
-__all__ = ["CANARY", "NAMESPACE", "canary_service", "prober_pod", "start_host_probers", "system_manifests", "wait_places"]
+__all__ = [
+    "CANARY",
+    "NAMESPACE",
+    "canary_service",
+    "prober_pod",
+    "start_host_probers",
+    "system_manifests",
+    "wait_places",
+]
 
 NAMESPACE = "kip-conformance"
 CANARY = "canary"
@@ -119,7 +126,9 @@ def wait_places(api: KubeApi, planned: Sequence[PlannedPlace], *, within: float)
         if not late:
             return [_place(place, pods.get(place.name)) for place in planned]
         if time.monotonic() > deadline:
-            raise HarnessError(f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}")
+            raise HarnessError(
+                f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}"
+            )
         time.sleep(0.05)
 
 
@@ -135,7 +144,9 @@ def last_condition(pod: dict[str, Any] | None) -> str:
     for status in pod["status"].get("containerStatuses") or []:
         for state, why in status["state"].items():
             if state != "running":
-                return f"container {status['name']} is {state}: {why.get('reason', '')} {why.get('message', '')}".strip()
+                return (
+                    f"container {status['name']} is {state}: {why.get('reason', '')} {why.get('message', '')}".strip()
+                )
     conditions = [c for c in pod["status"].get("conditions") or [] if c["status"] != "True"]
     if conditions:
         return f"{conditions[0]['type']} is {conditions[0]['status']}: {conditions[0].get('message', '')}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,7 +78,9 @@ class ServiceProxy:
                 try:
                     reported = self._reported(node.node.name)
                     if reported != mode:
-                        raise HarnessError(f"{node.node.name}: kube-proxy runs in {reported} mode, {mode} was asked for")
+                        raise HarnessError(
+                            f"{node.node.name}: kube-proxy runs in {reported} mode, {mode} was asked for"
+                        )
                     if self._has_synced(node.node.name):
                         return
                     why = "it has not written its rules"
@@ -111,7 +113,7 @@ class ServiceProxy:
             log = self.control.log_of(name, "kube-proxy").read_text(errors="replace").strip().splitlines()
             raise HarnessError(f"{name}: kube-proxy ended with {code}: {log[-1] if log else 'it said nothing'}")
 
-    def _each(self, work) -> None:  # type: ignore[no-untyped-def]
+    def _each(self, work: Callable[[NodeFiles], None]) -> None:
         with ThreadPoolExecutor(max_workers=len(self.files)) as pool:
             for future in [pool.submit(work, node) for node in self.files]:
                 future.result()

@@ -134,7 +134,12 @@ class Supervisor:
         return None
 
     def _spawn(
-        self, argv: list[str], descriptors: list[int], machine: str | None, netns: str | None, env: dict[str, str] | None
+        self,
+        argv: list[str],
+        descriptors: list[int],
+        machine: str | None,
+        netns: str | None,
+        env: dict[str, str] | None,
     ) -> int:
         if len(descriptors) != 3:
             raise ValueError(f"exec wants three descriptors, got {len(descriptors)}")
@@ -193,8 +198,11 @@ class Supervisor:
             raise ValueError(f"machine {name} runs already")
         pid = namespaces.boot_machine(name, netns, self.folder.machine(name), self.folder.path, files)
         self.machines[name] = {"pid": pid}
-        self.on_exit[pid] = lambda _status: self.machines.pop(name, None) and None
+        self.on_exit[pid] = lambda _status: self._forget(name)
         return {"pid": pid}
+
+    def _forget(self, name: str) -> None:
+        self.machines.pop(name, None)
 
     def _op_halt(self, _connection: socket.socket, _descriptors: list[int], *, name: str) -> dict[str, Any]:
         os.kill(self._machine(name)["pid"], signal.SIGKILL)

@@ -13,7 +13,7 @@ from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.lab import cgroups, doctor
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
-from kip_conformance.infra.lab.binaries.provide import provide
+from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
@@ -131,7 +131,7 @@ class LabTarget:
             raise
         return cluster
 
-    def _description(self, folder: LabFolder, tools, places: Sequence[Place]) -> ClusterDescription:  # type: ignore[no-untyped-def]
+    def _description(self, folder: LabFolder, tools: Toolset, places: Sequence[Place]) -> ClusterDescription:
         return ClusterDescription(
             run_id=folder.run_id,
             target=self.name,
@@ -154,7 +154,7 @@ class LabTarget:
         control = Control(LabFolder(Path(description.state)))
         if not control.is_alive():
             raise HarnessError(
-                f"lab {description.run_id} is dead: `kip-conformance clean --run {description.run_id}`, then bring one up"
+                f"lab {description.run_id} is dead: `kip-conformance clean --run {description.run_id}`, then start one"
             )
         cluster = LabCluster(description)
         cluster.check_components()
@@ -187,7 +187,7 @@ class LabTarget:
 
 
 def remove_lab(folder: LabFolder, *, within: float = 30.0) -> None:
-    """Remove a lab: by its supervisor if that lives, else its groups and files here. Raises HarnessError if some stay."""
+    """Remove a lab: by its supervisor if that lives, else by hand. Raises HarnessError if something stays."""
     import shutil
 
     control = Control(folder)
