@@ -14,14 +14,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
-
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.probe.channel import ChannelLost, LineBuffer
 from kip_conformance.infra.probe.kubeconfig import ApiAccess
 from kip_conformance.infra.targets.protocol import Completed, PodRef
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 __all__ = ["ExecStream", "run_in_pod"]
 

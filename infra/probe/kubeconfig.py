@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from kip_conformance.infra.errors import UsageError
 
 __all__ = ["ApiAccess", "load_kubeconfig"]
@@ -97,7 +96,7 @@ def _by_kubernetes_client(path: Path) -> ApiAccess:
 
     configuration = client.Configuration()
     try:
-        config.load_kube_config(str(path), client_configuration=configuration)
+        config.load_kube_config(str(path), client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise UsageError(f"{path}: {error}") from error
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)

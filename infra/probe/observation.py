@@ -16,6 +16,16 @@ DENIED_KINDS = frozenset({"refused", "reset", "timeout", "unreachable"})
 REQUEST_ARRIVED = "request arrived, reply lost"
 NOT_VOUCHED = "no listener vouches for this target"
 
+_SYMBOLS: dict[Kind, str] = {
+    "open": "+",
+    "refused": "R",
+    "reset": "X",
+    "timeout": "T",
+    "unreachable": "U",
+    "no_name": "N",
+    "wrong_peer": "W",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -24,8 +34,8 @@ class Observation:
     `open` means that the nonce came back from the expected peer. `peer` is the place that answered, `seen_source` the
     source address which that peer saw, `rtt` seconds from first packet to answer, `detail` one short phrase for people
     (an errno name, "never chosen in 40 probes"). `wrong_peer` is also any answer that is not ours or arrived damaged:
-    whoever sent it, the expected peer did not answer the question. For UDP, refused, unreachable and timeout are one class, because
-    kernels rate-limit ICMP: compare with `is_denied`, never by kind.
+    whoever sent it, the expected peer did not answer the question. For UDP, refused, unreachable and timeout are one
+    class, because kernels rate-limit ICMP: compare with `is_denied`, never by kind.
     """
 
     kind: Kind
@@ -37,6 +47,11 @@ class Observation:
     @property
     def is_open(self) -> bool:
         return self.kind == "open"
+
+    @property
+    def symbol(self) -> str:
+        """One character for drawing."""
+        return _SYMBOLS[self.kind]
 
     def __str__(self) -> str:
         if self.kind == "open":

@@ -61,7 +61,7 @@ class PipeChannel:
 
     async def _writable(self) -> None:
         ready = self._loop.create_future()
-        self._loop.add_writer(self._process.stdin, lambda: ready.done() or ready.set_result(None))
+        self._loop.add_writer(self._process.stdin, lambda: None if ready.done() else ready.set_result(None))
         try:
             await ready
         finally:

@@ -209,7 +209,7 @@ class Loop:
         while True:
             try:
                 self._rounds()
-            except Exception:  # a defect in one handler must not silence the place; its batch never replies
+            except Exception:  # a defect in one handler must not silence the place: its batch never replies
                 traceback.print_exc()
 
     def _rounds(self) -> None:

@@ -1,0 +1,36 @@
+"""Ordered pairs of places, for rows that judge some pairs and not others. Whole grids are in expectations.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from kip_conformance.infra.judge.expectations import Expectation, Expected
+from kip_conformance.infra.targets.protocol import Place
+
+__all__ = ["Pairs", "across_machines", "each_of", "on_one_machine"]
+
+Pairs = tuple[tuple[Place, Place], ...]
+
+
+def on_one_machine(clients: Sequence[Place], servers: Sequence[Place]) -> Pairs:
+    """Every client with every other server of its own machine."""
+    return tuple((a, b) for a in clients for b in servers if a.machine == b.machine and a.name != b.name)
+
+
+def across_machines(clients: Sequence[Place], servers: Sequence[Place]) -> Pairs:
+    """Every client with every server of every other machine."""
+    return tuple((a, b) for a in clients for b in servers if a.machine != b.machine)
+
+
+def each_of(
+    pairs: Iterable[tuple[Place, Place]], expectation: Expectation | Callable[[Place, Place], Expectation]
+) -> Expected:
+    """One expectation, or what a function of (client, server) makes, for each of these pairs."""
+    return Expected(
+        {
+            (client.name, server.name): (
+                expectation if isinstance(expectation, Expectation) else expectation(client, server)
+            )
+            for client, server in pairs
+        }
+    )
