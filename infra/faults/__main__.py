@@ -1,0 +1,70 @@
+"""`python -m kip_conformance.infra.faults`: plant every fault in a lab of its own and publish the kill matrix."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from kip_conformance.infra.errors import KipError
+from kip_conformance.infra.faults.fault import Fault, find_faults
+from kip_conformance.infra.faults.runner import run_faults, write_matrix
+from kip_conformance.infra.lab.state import new_run_id
+from kip_conformance.infra.targets.lab import LabTarget
+from kip_conformance.infra.targets.options import TargetOptions
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="only this one (repeatable)")
+    parser.add_argument("--kubernetes", metavar="VERSION", help="Kubernetes version of the lab")
+    parser.add_argument("--out", type=Path, default=Path("reports/out/faults"), help="where the matrix goes")
+    parser.add_argument("--list", action="store_true", help="print the faults and stop")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        faults = find_faults(options.fault)
+        if options.list:
+            for fault in faults:
+                print(f"{fault.name}: {fault.sentence}")
+            return 0
+        return _run(options, faults)
+    except KipError as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("faults: interrupted", file=sys.stderr)
+        return 10
+
+
+def _run(options: argparse.Namespace, faults: Sequence[Fault]) -> int:
+    target = LabTarget(TargetOptions(new_run_id(), options.kubernetes))
+    lab = target.up(_say)
+    try:
+        matrix = run_faults(lab, faults, options.out.absolute(), _say)
+    finally:
+        with contextlib.suppress(KeyboardInterrupt):
+            target.down(lab.description)
+    print(matrix.as_text())
+    print()
+    print("\n".join(f"wrote {path}" for path in write_matrix(matrix, options.out)))
+    if options.fault:
+        # A part of the faults cannot say which checks have no kill.
+        return 0 if not (matrix.faults_that_survive() or matrix.red_without_cause()) else 1
+    return 0 if matrix.is_clean else 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What a seeded fault is, and where they are found."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from kip_conformance.infra.errors import UsageError
+from kip_conformance.infra.faults import seeded
+from kip_conformance.infra.targets.lab import LabCluster
+
+__all__ = ["Fault", "find_faults"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One defect that can be planted in a green lab.
+
+    `kills` are the requirements that must go red, `may_redden` those that may, each with the reason; red outside of
+    both is "without cause". A harness fault breaks the harness instead of the cluster: it must be noticed by at least
+    one harness-error and give no fail at all. `every_mode`: the fault touches Services, so that it is run in each
+    proxy mode and not only in the first.
+    """
+
+    name: str
+    sentence: str
+    plant: Callable[[LabCluster], AbstractContextManager[None]]
+    kills: tuple[str, ...] = ()
+    may_redden: Mapping[str, str] = field(default_factory=dict)
+    is_harness: bool = False
+    every_mode: bool = False
+
+
+def find_faults(names: Sequence[str] = ()) -> list[Fault]:
+    """All faults, or the named ones, by name. Raises UsageError for an unknown name."""
+    modules = pkgutil.iter_modules(seeded.__path__)
+    faults = [importlib.import_module(f"{seeded.__name__}.{module.name}").FAULT for module in modules]
+    known = {fault.name: fault for fault in faults}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"fault {name!r}: unknown; there are {', '.join(sorted(known))}")
+    return [known[name] for name in sorted(names or known)]

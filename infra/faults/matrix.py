@@ -1,0 +1,135 @@
+"""The kill matrix (check x fault) and the three lists that must be empty. Judging only; runner.py makes the runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.judge.verdict import Verdict
+
+__all__ = ["KillMatrix", "Trial"]
+
+Row = tuple[str, str]  # requirement, proxy mode ("" for rows that have none)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One fault planted once: the verdict of every row that ran."""
+
+    fault: Fault
+    mode: str
+    verdicts: Mapping[Row, Verdict]
+    seconds: float = 0.0
+
+    @property
+    def reds(self) -> set[str]:
+        return {requirement for (requirement, _), verdict in self.verdicts.items() if verdict == "fail"}
+
+    @property
+    def errors(self) -> set[str]:
+        return {requirement for (requirement, _), verdict in self.verdicts.items() if verdict == "harness-error"}
+
+
+@dataclass(slots=True)
+class KillMatrix:
+    """All trials, and what they say about the suite."""
+
+    requirements: Sequence[str]
+    trials: list[Trial] = field(default_factory=list)
+
+    def checks_without_a_kill(self) -> list[str]:
+        """Requirements that no planted defect turned red: nothing shows that they can fail."""
+        killed = {requirement for trial in self.trials if not trial.fault.is_harness for requirement in trial.reds}
+        return [requirement for requirement in self.requirements if requirement not in killed]
+
+    def faults_that_survive(self) -> list[str]:
+        """Faults that did not turn everything red that they must, with what stayed green."""
+        found = []
+        for trial in self.trials:
+            if trial.fault.is_harness:
+                if not trial.errors:
+                    found.append(f"{_name(trial)}: no harness-error noticed it")
+            elif spared := [each for each in trial.fault.kills if each not in trial.reds]:
+                found.append(f"{_name(trial)}: {', '.join(spared)} stayed {_states(trial, spared)}")
+        return found
+
+    def red_without_cause(self) -> list[str]:
+        """What went red though the fault does not touch it; for a harness fault, any fail at all."""
+        found = []
+        for trial in self.trials:
+            fault = trial.fault
+            allowed = set() if fault.is_harness else {*fault.kills, *fault.may_redden}
+            wrong = sorted(trial.reds - allowed)
+            if not fault.is_harness:
+                wrong += [f"{each} (harness-error)" for each in sorted(trial.errors)]
+            if wrong:
+                found.append(f"{_name(trial)}: {', '.join(wrong)}")
+        return found
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.checks_without_a_kill() or self.faults_that_survive() or self.red_without_cause())
+
+    def as_csv(self) -> str:
+        """One line per fault and mode, one column per requirement: its verdict or nothing."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["fault", "mode", *self.requirements])
+        for trial in self.trials:
+            writer.writerow([trial.fault.name, trial.mode, *(_cell(trial, each) for each in self.requirements)])
+        return text.getvalue()
+
+    def as_value(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "requirements": list(self.requirements),
+            "trials": [
+                {
+                    "fault": trial.fault.name,
+                    "sentence": trial.fault.sentence,
+                    "mode": trial.mode,
+                    "kills": list(trial.fault.kills),
+                    "mayRedden": dict(trial.fault.may_redden),
+                    "harness": trial.fault.is_harness,
+                    "seconds": round(trial.seconds, 1),
+                    "verdicts": {each: _cell(trial, each) for each in self.requirements},
+                }
+                for trial in self.trials
+            ],
+            "checksWithoutAKill": self.checks_without_a_kill(),
+            "faultsThatSurvive": self.faults_that_survive(),
+            "redWithoutCause": self.red_without_cause(),
+        }
+
+    def as_text(self) -> str:
+        """The matrix for a terminal, and the three lists."""
+        marks = {"fail": "RED", "harness-error": "err", "pass": ".", "not-runnable": "n/r", "": " "}
+        width = max((len(_name(trial)) for trial in self.trials), default=5)
+        lines = [" " * width + "  " + " ".join(self.requirements)]
+        for trial in self.trials:
+            cells = (marks[_cell(trial, each)].center(len(each)) for each in self.requirements)
+            lines.append(f"{_name(trial):<{width}}  {' '.join(cells)}")
+        for title, entries in (
+            ("Checks without a kill", self.checks_without_a_kill()),
+            ("Faults that survive", self.faults_that_survive()),
+            ("Red without cause", self.red_without_cause()),
+        ):
+            lines += ["", f"{title}: {'none' if not entries else ''}".rstrip(), *(f"  {entry}" for entry in entries)]
+        return "\n".join(lines)
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.fault.name} [{trial.mode}]" if trial.fault.every_mode else trial.fault.name
+
+
+def _cell(trial: Trial, requirement: str) -> str:
+    """The gravest verdict of a requirement's rows."""
+    seen = {verdict for (each, _), verdict in trial.verdicts.items() if each == requirement}
+    return next((verdict for verdict in ("fail", "harness-error", "not-runnable", "pass") if verdict in seen), "")
+
+
+def _states(trial: Trial, requirements: Sequence[str]) -> str:
+    return ", ".join(sorted({_cell(trial, each) or "not run" for each in requirements}))

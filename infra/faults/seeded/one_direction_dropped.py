@@ -1,0 +1,27 @@
+"""New flows from pods of node-b to pods of node-a vanish; the other direction works, replies included."""
+
+from contextlib import AbstractContextManager
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import nft_table, pod_range
+from kip_conformance.infra.targets.lab import LabCluster
+
+
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
+    chain = (
+        "chain forward { type filter hook forward priority filter - 5; policy accept;"
+        f" ct state new ip saddr {pod_range('node-b')} ip daddr {pod_range('node-a')} drop }}"
+    )
+    return nft_table(lab.machines["node-a"], chain)
+
+
+FAULT = Fault(
+    name="one-direction-dropped",
+    sentence="flows that pods of node-b open towards pods of node-a are dropped",
+    plant=_plant,
+    kills=("P2P-02", "P2P-03", "IDN-04"),
+    may_redden={
+        "SVC-01": "clients on node-b reach no endpoint on node-a through a Service either",
+        "NPT-01": "a NodePort of node-a, asked from node-b, may forward to node-a",
+    },
+)

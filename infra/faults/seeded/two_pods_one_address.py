@@ -1,0 +1,69 @@
+"""node-b's CNI hands a new pod the address that a pod of node-a already has, as a broken IPAM would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import place, pod_range
+from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.lab.node import NodeFiles
+from kip_conformance.infra.lab.plan import NODES, PLAN
+from kip_conformance.infra.lab.residents import NAMESPACE, prober_pod
+from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.targets.plan import PlannedPlace
+
+_NAME = "duplicate"
+
+
+@contextlib.contextmanager
+def _plant(lab: LabCluster) -> Iterator[None]:
+    api = KubeApi(Path(lab.description.kubeconfig))
+    address = place(lab, "node-a").address
+    node = next(node for node in NODES if node.name == "node-b")
+    conflist = next(NodeFiles(lab.control.folder, node, PLAN).cni_conf.glob("*.conflist"))
+    sound = conflist.read_text()
+    broken = json.loads(sound)
+    broken["plugins"][0]["ipam"]["ranges"] = [
+        [{"subnet": pod_range("node-a"), "rangeStart": address, "rangeEnd": address}]
+    ]
+    conflist.write_text(json.dumps(broken))
+    try:
+        api.create(_pod(api, lab))
+        try:
+            eventually(lambda: _address(api), lambda seen: seen == address, within=20)
+            yield
+        finally:
+            api.delete("Pod", _NAME, NAMESPACE, grace=0)
+            eventually(lambda: api.find("Pod", _NAME, NAMESPACE), lambda pod: pod is None, within=20)
+    finally:
+        conflist.write_text(sound)
+
+
+def _pod(api: KubeApi, lab: LabCluster) -> dict[str, Any]:
+    image = api.get(f"/api/v1/namespaces/{NAMESPACE}/pods/node-b")["spec"]["containers"][0]["image"]
+    pod = prober_pod(PlannedPlace(_NAME, "pod", "node-b"), lab.description.run_id, image.partition("@")[2])
+    # No endpoint of anything: the defect is the address, not another backend.
+    pod["metadata"]["labels"] = {"kip-conformance/run": lab.description.run_id}
+    return pod
+
+
+def _address(api: KubeApi) -> str | None:
+    found = api.find("Pod", _NAME, NAMESPACE) or {}
+    address: str | None = found.get("status", {}).get("podIP")
+    return address
+
+
+_SAME_ADDRESS = "from node-b, the address of place node-a leads to the duplicate"
+FAULT = Fault(
+    name="two-pods-one-address",
+    sentence="a pod on node-b gets the address of a pod on node-a",
+    plant=_plant,
+    kills=("IDN-01",),
+    may_redden=dict.fromkeys(("IDN-04", "P2P-02", "P2P-03", "SVC-01", "NPT-01"), _SAME_ADDRESS),
+)

@@ -1,0 +1,27 @@
+"""Datagrams between the nodes' pods vanish; TCP works."""
+
+from contextlib import AbstractContextManager
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import nft_table, pod_range
+from kip_conformance.infra.targets.lab import LabCluster
+
+
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
+    chain = (
+        "chain forward { type filter hook forward priority filter - 5; policy accept;"
+        f" ip saddr {pod_range('node-a')} ip daddr {pod_range('node-b')} meta l4proto udp drop }}"
+    )
+    return nft_table(lab.machines["node-b"], chain)
+
+
+FAULT = Fault(
+    name="udp-dropped",
+    sentence="UDP from pods of node-a to pods of node-b is dropped",
+    plant=_plant,
+    kills=("P2P-03", "IDN-04"),
+    may_redden={
+        "SVC-01": "its UDP case reaches the same pods",
+        "NPT-01": "replies of a NodePort's UDP case take the same way",
+    },
+)

@@ -1,0 +1,57 @@
+"""The tools that faults plant with: nftables tables of their own, on a machine or inside a pod's network namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.lab.plan import NODES
+from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.targets.protocol import Machine, Place
+
+__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked"]
+
+
+def place(lab: LabCluster, name: str) -> Place:
+    """The place by name. Raises StopIteration when there is none: faults name places of the foundation."""
+    return next(each for each in lab.places if each.name == name)
+
+
+def pod_range(machine: str) -> str:
+    """The range of a node's pods."""
+    return next(node.pod_cidr for node in NODES if node.name == machine)
+
+
+def run_checked(machine: Machine, argv: list[str], *, stdin: bytes = b"") -> bytes:
+    """Output of a command that must succeed. Raises HarnessError with what it said."""
+    done = machine.run(argv, stdin=stdin)
+    if done.returncode != 0:
+        raise HarnessError(f"{machine.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def nft_table(machine: Machine, chains: str, *, enter: tuple[str, ...] = (), family: str = "ip") -> Iterator[None]:
+    """A table of its own with these chains for the length of the block; `enter` is a command prefix (nsenter)."""
+    rules = f"table {family} kip_fault {{\n{chains}\n}}\n"
+    run_checked(machine, [*enter, "nft", "-f", "-"], stdin=rules.encode())
+    try:
+        yield
+    finally:
+        run_checked(machine, [*enter, "nft", "delete", "table", family, "kip_fault"])
+
+
+def inside_pod(machine: Machine, address: str) -> tuple[str, ...]:
+    """The command prefix that enters the network namespace of the pod with this address on this machine."""
+    script = (
+        "for ns in /run/netns/*; do"
+        ' nsenter --net="$ns" ip -j -4 addr 2>/dev/null | grep -q "\\"local\\":\\"$0\\"" && echo "$ns" && exit 0;'
+        " done; exit 1"
+    )
+    done = machine.run(["sh", "-c", script, address])
+    namespace = done.stdout.decode().strip()
+    if done.returncode != 0 or not namespace:
+        raise HarnessError(f"{machine.name}: no pod's network namespace has {json.dumps(address)}")
+    return ("nsenter", f"--net={namespace}")
