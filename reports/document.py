@@ -12,7 +12,7 @@ from typing import Any
 
 from kip_conformance.reports.fold import Outcome, ProfileResult, Row, Statistics
 from kip_conformance.reports.model import Case, ItemResult, RunInfo
-from kip_conformance.reports.rerun import rerun
+from kip_conformance.reports.rerun import pair_of, rerun
 
 __all__ = ["API_VERSION", "dataplane_statement", "document", "headline", "reason"]
 
@@ -111,7 +111,7 @@ def _row(run: RunInfo, row: Row) -> dict[str, Any]:
 
 def _item(run: RunInfo, item: ItemResult) -> dict[str, Any]:
     texts = {"headline": headline(item), "reason": reason(item), "detail": item.detail, "worker": item.worker}
-    failures = [case for grid in item.grids for case in grid if not case.ok]
+    pair = pair_of(run, item)
     return {
         "parameters": dict(item.parameters),
         "verdict": item.verdict,
@@ -120,7 +120,7 @@ def _item(run: RunInfo, item: ItemResult) -> dict[str, Any]:
         **{name: text for name, text in texts.items() if text},
         "grids": [_grid(grid) for grid in item.grids],
         "reproduce": rerun(run, item),
-        **({"reproducePair": rerun(run, item, pair=failures[0].id)} if failures else {}),
+        **({"reproducePair": rerun(run, item, pair=pair)} if pair else {}),
     }
 
 

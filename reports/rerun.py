@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kip_conformance.reports.model import ItemResult, RunInfo
 
-__all__ = ["command_of", "rerun"]
+__all__ = ["command_of", "pair_of", "rerun"]
 
 # What a selection may hold that the rerun states itself, and what a kept lab has settled already.
 _NARROWING = ("--requirement", "--proxy-mode", "-k", "-m", "--kip-seed", "--attach")
@@ -39,6 +39,15 @@ def rerun(run: RunInfo, *items: ItemResult, pair: str = "") -> str:
     arguments += ["-k", word] if word else []
     arguments += ["--pair", pair] if pair else []
     return shlex.join([*arguments, "--kip-seed", str(run.seed)])
+
+
+def pair_of(run: RunInfo, item: ItemResult) -> str:
+    """The first pair of `item` that was not as expected and can be asked for by itself, else an empty string.
+
+    A Service or a NodePort in a grid is not a place, so there is no pair with it to select.
+    """
+    failed = (case for grid in item.grids for case in grid if not case.ok)
+    return next((case.id for case in failed if {case.client, case.server} <= {*run.places}), "")
 
 
 def command_of(folder: Path) -> tuple[str, ...]:

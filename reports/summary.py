@@ -15,12 +15,12 @@ from kip_conformance.reports.document import dataplane_statement, headline, reas
 from kip_conformance.reports.fold import Outcome, Row, Statistics, conclude
 from kip_conformance.reports.model import ItemResult, RunInfo
 from kip_conformance.reports.requirements import Registry, load_registry
-from kip_conformance.reports.rerun import rerun
+from kip_conformance.reports.rerun import pair_of, rerun
 
 __all__ = ["colour_wanted", "summary"]
 
 _FULL = 10
-_DETAIL_LINES = 40
+_DETAIL_LINES = 60
 _TITLE = 26
 _CELL = 14
 
@@ -129,10 +129,10 @@ def _failures(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iter
         yield from _wrap(headline(item), width, indent="  ")
         if number < _FULL:
             yield from _detail(item)
-        failed = next((case.id for grid in item.grids for case in grid if not case.ok), "")
         yield f"  rerun: {rerun(run, item)}"
-        if failed and number < _FULL:
-            yield f"  one pair: {rerun(run, item, pair=failed)}"
+        pair = pair_of(run, item)
+        if pair and number < _FULL:
+            yield f"  one pair: {rerun(run, item, pair=pair)}"
     if len(items) > _FULL:
         yield ""
         yield f"The grids of the other {len(items) - _FULL} are in the report."

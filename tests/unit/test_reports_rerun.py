@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from kip_conformance.reports import rerun as module
-from kip_conformance.reports.model import ItemResult, RunInfo
-from kip_conformance.reports.rerun import command_of, rerun
+from kip_conformance.reports.model import Case, ItemResult, RunInfo
+from kip_conformance.reports.rerun import command_of, pair_of, rerun
 
 RUN = RunInfo(
     run_id="k7f3",
@@ -21,7 +21,7 @@ RUN = RunInfo(
     started="2026-01-05T10:00:00+00:00",
     seed=42,
     modes=("iptables", "nftables"),
-    places=(),
+    places=("node-a", "node-b"),
     features=(),
     versions={},
     command=("pytest", "suites"),
@@ -39,6 +39,16 @@ def test_one_pair_of_it() -> None:
     assert rerun(RUN, UDP, pair="node-a-to-node-b") == (
         "pytest suites --requirement SVC-01 --proxy-mode nftables -k udp --pair node-a-to-node-b --kip-seed 42"
     )
+
+
+def test_a_pair_is_offered_only_where_both_ends_are_places() -> None:
+    to_service, fine, to_pod = (
+        Case("node-a", "web", "open", "timeout", False),
+        Case("node-b", "node-a", "open", "open", True),
+        Case("node-a", "node-b", "open", "timeout", False),
+    )
+    assert pair_of(RUN, replace(UDP, grids=((to_service, fine), (to_pod,)))) == "node-a-to-node-b"
+    assert pair_of(RUN, replace(UDP, grids=((to_service, fine),))) == ""
 
 
 def test_a_row_without_parameters() -> None:

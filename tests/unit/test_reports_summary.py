@@ -20,7 +20,7 @@ RUN = RunInfo(
     started="2026-01-05T10:00:00+00:00",
     seed=42,
     modes=("iptables", "nftables"),
-    places=(),
+    places=("node-a", "node-b"),
     features=("exec",),
     versions={"kubernetes": "1.36.3"},
     command=("pytest", "suites"),
@@ -168,8 +168,8 @@ def test_many_failures_show_ten_grids_every_headline_and_one_command_for_all() -
 
 
 def test_a_long_grid_is_cut_and_says_so() -> None:
-    text = summary(RUN, [replace(FAILED, detail="\n".join(f"line {number}" for number in range(60)))])
-    assert "  | line 39\n  | … 20 more lines in the report\n" in text
+    text = summary(RUN, [replace(FAILED, detail="\n".join(f"line {number}" for number in range(80)))])
+    assert "  | line 59\n  | … 20 more lines in the report\n" in text
 
 
 def test_a_mode_that_did_not_run_a_row_has_a_dash() -> None:
