@@ -55,6 +55,7 @@ def document(run: RunInfo, outcome: Outcome) -> dict[str, Any]:
         "statistics": _statistics(outcome.statistics),
         "profiles": [_profile(profile) for profile in outcome.profiles],
         "notRun": list(outcome.not_run),
+        **({"unreached": list(run.unreached)} if run.unreached else {}),
         "rows": [_row(run, row) for row in outcome.rows],
     }
 

@@ -112,7 +112,7 @@ def conclude(run: RunInfo, items: Iterable[ItemResult], registry: Registry) -> O
     A run that was interrupted exits as a harness-error whatever it saw before, and one that ended early is never
     better than that. Raises ReportError for an item of an unknown row.
     """
-    rows = fold_rows(items, registry)
+    rows = fold_rows(items, registry, run.unreached)
     seen = {row.key for row in rows}
     not_run = [(row, key) for row, key in _planned(run, registry) if key not in seen]
     profiles = tuple(
@@ -126,8 +126,12 @@ def conclude(run: RunInfo, items: Iterable[ItemResult], registry: Registry) -> O
     return Outcome(rows, tuple(key for _, key in not_run), profiles, Statistics.of(rows, len(not_run)), code)
 
 
-def fold_rows(items: Iterable[ItemResult], registry: Registry) -> tuple[Row, ...]:
-    """One row for each (requirement, mode) in the registry's order, modes in the order in which they were first met."""
+def fold_rows(items: Iterable[ItemResult], registry: Registry, unreached: Iterable[str] = ()) -> tuple[Row, ...]:
+    """One row for each (requirement, mode) in the registry's order, modes in the order in which they were first met.
+
+    A row is partial when one of its items is, or is among the `unreached` keys: UDP that nobody tried is not a pass.
+    """
+    missing = [*unreached]
     grouped: dict[tuple[str, str | None], list[ItemResult]] = {}
     for item in items:
         if item.requirement not in registry.requirements:
@@ -141,11 +145,20 @@ def fold_rows(items: Iterable[ItemResult], registry: Registry) -> tuple[Row, ...
             requirement=registry.requirements[identifier],
             mode=mode,
             verdict=fold(item.verdict for item in members),
-            is_partial=any(item.partial for item in members),
+            is_partial=any(item.partial for item in members) or _reaches(identifier, mode, missing),
             items=tuple(sorted(members, key=lambda item: tuple(item.parameters.values()))),
         )
         for (identifier, mode), members in sorted(grouped.items(), key=lambda entry: order[entry[0][0]])
     )
+
+
+def _reaches(identifier: str, mode: str | None, keys: Iterable[str]) -> bool:
+    """Whether one of the item keys is of the row: `SVC-01[nftables-udp]` is of SVC-01 in mode nftables."""
+    for key in keys:
+        requirement, _, parameters = key.partition("[")
+        if requirement == identifier and (mode is None or mode in parameters.rstrip("]").split("-")):
+            return True
+    return False
 
 
 def _planned(run: RunInfo, registry: Registry) -> Iterable[tuple[Requirement, str]]:
@@ -176,7 +189,7 @@ def _profile_result(
         "of level M not run": core.not_run,
         "of level M not-runnable": core.not_runnable,
         "with a harness-error": core.harness_errors + extended.harness_errors,
-        "of level M judged on some places only": core.partial,
+        "of level M judged in part only": core.partial,
     }
     why = [f"{count} row{'' if count == 1 else 's'} {what}" for what, count in gaps.items() if count]
     if not run.is_selection_complete:

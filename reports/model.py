@@ -11,7 +11,12 @@ from typing import Any
 
 from kip_conformance.infra.judge.verdict import Verdict
 
-__all__ = ["Case", "ItemResult", "RunInfo"]
+__all__ = ["Case", "ItemResult", "RunInfo", "item_key"]
+
+
+def item_key(requirement: str, parameters: Mapping[str, str]) -> str:
+    """`SVC-01[nftables-udp]`: a requirement and its parameters, as people and reports name an item."""
+    return f"{requirement}[{'-'.join(parameters.values())}]" if parameters else requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class ItemResult:
     @property
     def key(self) -> str:
         """`SVC-01[nftables-udp]`: the requirement and its parameters, the same in-tree and installed."""
-        return f"{self.requirement}[{'-'.join(self.parameters.values())}]" if self.parameters else self.requirement
+        return item_key(self.requirement, self.parameters)
 
     def to_value(self) -> dict[str, Any]:
         """Strings, numbers, lists and dictionaries only: what crosses from a worker to the controller."""
@@ -83,8 +88,8 @@ class RunInfo:
     `selection` is the arguments that a rerun repeats (target, versions, profile, selection of rows), `command` how
     the suites are started here (empty: reports/rerun.py finds out), `attach` the kept lab that a rerun can use,
     `aborted` why the run ended before its last item (empty: it did not), `is_interrupted` whether that was against
-    the user's own rules (a signal, an internal error; not --maxfail). `started` is ISO 8601 with a time zone,
-    `budgets` and `duration` are seconds.
+    the user's own rules (a signal, an internal error; not --maxfail), `unreached` the keys of items that were planned
+    and never judged. `started` is ISO 8601 with a time zone, `budgets` and `duration` are seconds.
     """
 
     run_id: str
@@ -106,3 +111,4 @@ class RunInfo:
     attach: str = ""
     aborted: str = ""
     is_interrupted: bool = False
+    unreached: tuple[str, ...] = ()

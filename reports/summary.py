@@ -21,6 +21,7 @@ __all__ = ["colour_wanted", "summary"]
 
 _FULL = 10
 _DETAIL_LINES = 60
+_KEYS = 16
 _TITLE = 26
 _CELL = 14
 
@@ -87,7 +88,7 @@ def _table(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iterato
     for row in outcome.rows:
         if row.mode is not None:
             by_mode.setdefault(row.requirement.id, {})[row.mode] = row
-    modes = _in_order(run.modes, (row.mode for row in outcome.rows if row.mode is not None))
+    modes = list(dict.fromkeys([*run.modes, *(row.mode for row in outcome.rows if row.mode is not None)]))
     columns = max(len(modes), 1)
     longest = max((len(row.requirement.title) for row in outcome.rows), default=0)
     title = max(_TITLE, min(longest + 2, width - 10 - columns * (_CELL + 1)))
@@ -165,7 +166,7 @@ def _harness_errors(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -
 def _not_judged(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> Iterator[str]:
     items = [item for row in outcome.rows for item in row.items if item.verdict == "not-runnable"]
     partly = [item for row in outcome.rows for item in row.items if item.partial and item.verdict == "pass"]
-    if not items and not partly and not outcome.not_run:
+    if not items and not partly and not outcome.not_run and not run.unreached:
         return
     yield paint("NOT JUDGED", "1;33")
     for why, members in _by_reason(items):
@@ -175,8 +176,10 @@ def _not_judged(run: RunInfo, outcome: Outcome, paint: _Paint, width: int) -> It
         yield from _wrap(f"{keys}, on some places only{f': {why}' if why else ''}", width, indent="  ")
     if outcome.not_run and not run.is_selection_complete:
         yield f"  {_count(len(outcome.not_run), 'row')} outside of the selection"
-    elif outcome.not_run:
-        yield from _wrap(f"{', '.join(outcome.not_run)}: not reached by this run", width, indent="  ")
+    elif outcome.not_run and not run.unreached:
+        yield from _wrap(f"{_some(outcome.not_run)}: not reached by this run", width, indent="  ")
+    if run.unreached:
+        yield from _wrap(f"{_some(run.unreached)}: planned, and never begun", width, indent="  ")
 
 
 def _counts(run: RunInfo, outcome: Outcome, folder: Path | None, paint: _Paint, width: int) -> Iterator[str]:
@@ -211,9 +214,9 @@ def _by_reason(items: Iterable[ItemResult]) -> list[tuple[str, list[ItemResult]]
     return list(grouped.items())
 
 
-def _in_order(first: Sequence[str], others: Iterable[str]) -> list[str]:
-    others = list(others)
-    return [mode for mode in dict.fromkeys([*first, *others]) if mode in others]
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _KEYS} more" if len(keys) > _KEYS else ""
+    return ", ".join(keys[:_KEYS]) + more
 
 
 def _count(number: int, noun: str) -> str:

@@ -132,6 +132,13 @@ def test_a_cluster_that_is_no_lab_says_so() -> None:
     conformance.check(report)
 
 
+def test_a_run_that_ended_early_says_what_it_did_not_begin() -> None:
+    report = report_of(replace(RUN, aborted="stopped by SIGINT", unreached=("SVC-01[nftables-tcp]",)))
+    conformance.check(report)
+    assert (report["aborted"], report["unreached"]) == ("stopped by SIGINT", ["SVC-01[nftables-tcp]"])
+    assert row_of(report, "SVC-01")["partial"]
+
+
 def test_a_failure_or_an_error_that_says_nothing_still_makes_a_report(tmp_path: Path) -> None:
     silent = [
         ItemResult("IDN-01", {}, "fail", headline=" \n"),

@@ -121,7 +121,7 @@ def test_a_profile_whose_features_are_not_declared_does_not_bind() -> None:
 @pytest.mark.parametrize(
     ("changes", "results", "why"),
     [
-        ({}, [item("AAA-01", "pass", partial=True)], "1 row of level M judged on some places only"),
+        ({}, [item("AAA-01", "pass", partial=True)], "1 row of level M judged in part only"),
         ({}, [item("AAA-01", "not-runnable")], "1 row of level M not-runnable"),
         ({}, [], "1 row of level M not run"),
         ({"is_selection_complete": False}, [item("AAA-01", "pass")], "only a selection was run"),
@@ -189,6 +189,13 @@ def test_a_run_that_ended_early_never_exits_with_0(verdict: Verdict, code: int) 
 def test_an_interrupted_run_exits_as_a_harness_error_whatever_it_saw() -> None:
     interrupted = replace(RUN, aborted="stopped by SIGINT", is_interrupted=True)
     assert conclude(interrupted, [item("AAA-01", "fail")], ONE).exit_code == 10
+
+
+def test_a_row_with_an_item_that_was_never_reached_is_partial() -> None:
+    results = [item("AAA-01", "pass", mode=mode, protocol="tcp") for mode in RUN.modes]
+    stopped = replace(RUN, aborted="stopping after 1 failure", unreached=("AAA-01[nftables-udp]", "BBB-01[udp]"))
+    outcome = conclude(stopped, results, registry(row("AAA-01", proxy="each")))
+    assert [each.label for each in outcome.rows] == ["pass", "pass (partial)"]
 
 
 def test_an_item_survives_the_way_from_worker_to_controller() -> None:

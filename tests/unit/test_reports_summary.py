@@ -49,7 +49,7 @@ LAB RESULT: real Kubernetes components, simulated network (a lab's dataplane).
 kip-conformance 0.1.0, run k7f3, CNI routed, seed 42; kubernetes 1.36.3
 Profile networking: not conformant
     1 row failed; 1 row of level M not-runnable; 1 row with a harness-error; 1
-      row of level M judged on some places only
+      row of level M judged in part only
 
                                                 verdict
 IDN-01 M  podIP is set, first, and unique       pass
@@ -142,6 +142,16 @@ def test_a_run_that_ended_early_names_what_it_did_not_reach() -> None:
     assert "  IDN-04, N2P-07, SVC-01[iptables], SVC-01[nftables]: not reached by this run\n" in text
     assert "The run ended early: stopped by SIGTERM.\n" in text
     assert text.endswith("Exit code 10: not everything could be observed; no verdict on the whole.\n")
+
+
+def test_items_that_were_never_begun_are_named_and_make_their_row_partial() -> None:
+    half = ItemResult("SVC-01", {"mode": "iptables", "protocol": "tcp"}, "pass")
+    stopped = replace(
+        RUN, aborted="stopped", is_interrupted=True, unreached=("SVC-01[iptables-udp]", "SVC-01[nftables]")
+    )
+    text = summary(stopped, [half])
+    assert re.search(r"^SVC-01 .* pass \(partial\)\s+-$", text, re.MULTILINE)
+    assert "  SVC-01[iptables-udp], SVC-01[nftables]: planned, and never begun\n" in text
 
 
 def test_harness_errors_alone_show_no_failure_and_one_cause_once() -> None:
