@@ -24,7 +24,7 @@ from kip_conformance.infra.targets.protocol import Progress
 
 __all__ = ["Images", "provide_images"]
 
-RECIPE = "1"  # part of the cache key: raise it when the way images are written changes
+RECIPE = "2"  # part of the cache key: raise it when the way images are written changes
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTRYPOINTS = {
@@ -55,8 +55,9 @@ def provide_images(
     prober = prober or Path(kip_conformance.infra.probe.__path__[0]) / "prober.py"
     if not prober.is_file():
         raise EnvironmentFault(f"{prober} is missing: install the project again (make env)")
-    coredns = toolset["coredns"]
-    pause = unpacked_binary("catatonit", "catatonit", progress, cache=cache)
+    # Programs may be links, in an editable installation or on PATH; a layer must carry what they lead to.
+    prober, coredns = prober.resolve(), toolset["coredns"].resolve()
+    pause = unpacked_binary("catatonit", "catatonit", progress, cache=cache).resolve()
     packages = unpacked(install_list("prober"), progress, cache=cache)
 
     base_key = _key(rootfs.RECIPE, *(path.name for path in packages.values()))
