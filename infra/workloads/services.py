@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.targets.protocol import Place, Protocol4
 from kip_conformance.infra.workloads.reading import NodeView
-
-if TYPE_CHECKING:
-    from kip_conformance.infra.probe.driver import ProbeTarget
 
 __all__ = ["RESIDENTS", "ServiceRef", "Services"]
 
@@ -25,7 +23,11 @@ _PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class ServiceRef:
-    """A Service with one port: where it answers and which places stand behind it. `node_port` is 0 when it has none."""
+    """A Service with one port: where it answers and which places stand behind it. `node_port` is 0 when it has none.
+
+    `target_port` is the port on which the endpoints themselves listen; `budget` is the seconds that the cluster may
+    take to answer everywhere.
+    """
 
     name: str
     namespace: str
@@ -33,35 +35,47 @@ class ServiceRef:
     cluster_ip: str
     port: int
     node_port: int
+    target_port: int
     endpoints: tuple[str, ...]
+    budget: float
 
     @property
     def target(self) -> ProbeTarget:
         """The ClusterIP, as something to probe."""
-        from kip_conformance.infra.probe.driver import ProbeTarget
-
-        return ProbeTarget("clusterip", self.cluster_ip, self.port, self.protocol, self.endpoints)
+        return ProbeTarget(
+            "clusterip", self.cluster_ip, self.port, self.protocol, self.endpoints, backend_port=self.target_port
+        )
 
     def on(self, node: NodeView) -> ProbeTarget:
         """The NodePort at the InternalIP of `node`, as something to probe."""
-        from kip_conformance.infra.probe.driver import ProbeTarget
-
         if not self.node_port or not node.internal_ip:
             what = f"node {node.name} has no InternalIP" if self.node_port else f"Service {self.name} has no NodePort"
             raise HarnessError(f"{what}: there is nothing to probe")
-        return ProbeTarget(f"nodeport-{node.name}", node.internal_ip, self.node_port, self.protocol, self.endpoints)
+        return ProbeTarget(
+            f"nodeport-{node.name}",
+            node.internal_ip,
+            self.node_port,
+            self.protocol,
+            self.endpoints,
+            backend_port=self.target_port,
+        )
 
 
 class Services:
     """Makes Services named after `prefix`, and deletes them all at the end of the block.
 
-    `labels` are put on every object, so that whatever a killed run left behind is found.
+    `labels` are put on every object, so that whatever a killed run left behind is found; `selector` is what the
+    resident pods of the cluster have in common, `budget` the propagation budget in seconds.
     """
 
-    def __init__(self, kubeconfig: Path, *, prefix: str, labels: dict[str, str]) -> None:
+    def __init__(
+        self, kubeconfig: Path, *, prefix: str, labels: Mapping[str, str], selector: Mapping[str, str], budget: float
+    ) -> None:
         self._api = KubeApi(kubeconfig)
         self._prefix = prefix
-        self._labels = labels
+        self._labels = dict(labels)
+        self._selector = dict(selector)
+        self._budget = budget
         self._made: list[ServiceRef] = []
 
     def __enter__(self) -> Services:
@@ -82,6 +96,7 @@ class Services:
             raise HarnessError(
                 f"a Service needs endpoints that share a port, these listen on {sorted(ports) or 'none'}"
             )
+        target_port = ports.pop()
         name = f"svc-{self._prefix}-{len(self._made) + 1}"
         made = self._api.create(
             {
@@ -90,9 +105,9 @@ class Services:
                 "metadata": {"name": name, "namespace": RESIDENTS, "labels": self._labels},
                 "spec": {
                     "type": "NodePort" if is_node_port else "ClusterIP",
-                    "selector": {"kip-conformance/kind": "pod"},
+                    "selector": self._selector,
                     "ports": [
-                        {"name": protocol, "protocol": protocol.upper(), "port": _PORT, "targetPort": ports.pop()}
+                        {"name": protocol, "protocol": protocol.upper(), "port": _PORT, "targetPort": target_port}
                     ],
                 },
             }
@@ -105,7 +120,9 @@ class Services:
             cluster_ip=spec["clusterIP"],
             port=_PORT,
             node_port=int(spec["ports"][0].get("nodePort", 0)),
+            target_port=target_port,
             endpoints=tuple(place.name for place in endpoints),
+            budget=self._budget,
         )
         self._made.append(reference)
         return reference

@@ -1,0 +1,78 @@
+"""A folder in which the plugin runs against a target that is a file (world.py), in this process or in another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest_plugins = ["pytester"]
+
+_CONFTEST = """
+from pathlib import Path
+import kip_conformance.infra.targets as targets
+targets.__path__[:] = [path for path in targets.__path__ if "kip-world" not in path]
+targets.__path__.append(str(Path(__file__).parent / "kip-world"))
+"""
+
+
+@dataclass
+class World:
+    """The folder, and how to run pytest in it."""
+
+    pytester: pytest.Pytester
+
+    @property
+    def path(self) -> Path:
+        return self.pytester.path
+
+    def tell(self, **what: Any) -> None:
+        """What the target is to do: see world.py."""
+        (self.path / "world.json").write_text(json.dumps(what))
+
+    def suite(self, text: str) -> None:
+        self.pytester.makepyfile(test_rows=f"import os, pytest, time\nfrom pathlib import Path\n{text}")
+
+    def run(self, *arguments: str, own_process: bool = False) -> pytest.RunResult:
+        """Run pytest on the fake cluster, results in `out`. Warnings are errors, as they are in this project."""
+        run = self.pytester.runpytest_subprocess if own_process else self.pytester.runpytest_inprocess
+        return run(*self.arguments(*arguments))
+
+    def arguments(self, *arguments: str) -> list[str]:
+        cluster = [] if "--attach" in arguments else ["--cluster", "fake"]
+        out = [] if "--kip-out" in arguments else ["--kip-out", "out"]
+        return [*cluster, *out, "-p", "no:cacheprovider", "-W", "error", *arguments]
+
+    @property
+    def events(self) -> list[str]:
+        path = self.path / "events.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return yaml.safe_load((self.path / "out" / "report.yaml").read_text())
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        return [item for row in self.report["rows"] for item in row["items"]]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Verdict by requirement and mode, such as SVC-01[nftables]."""
+        return {
+            f"{row['requirement']}[{row['mode']}]" if row.get("mode") else row["requirement"]: row["verdict"]
+            for row in self.report["rows"]
+        }
+
+
+@pytest.fixture
+def world(pytester: pytest.Pytester) -> World:
+    pytester.makeconftest(_CONFTEST)
+    folder = pytester.mkdir("kip-world")
+    shutil.copy(Path(__file__).with_name("world.py"), folder / "fake.py")
+    return World(pytester)
