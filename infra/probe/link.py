@@ -1,4 +1,4 @@
-"""The conversation with one place's prober: hello, request and reply, heartbeats, and one try to reopen when it is lost.
+"""The conversation with one place's prober: hello, request and reply, heartbeats, and one try to reopen a lost one.
 
 What travels is JSON lines as prober.py describes them; what the requests mean is not known here.
 """

@@ -177,7 +177,7 @@ class Loop:
                 self.epoll.unregister(fd)
 
     def at(self, due: float, callback: Callable[[], None]) -> None:
-        """Calls back once, at the monotonic time `due`. Nothing cancels it: callbacks look whether they still matter."""
+        """Calls back once, at the monotonic time `due`. Nothing cancels it: callbacks see whether they still matter."""
         self.sequence += 1
         heapq.heappush(self.timers, (due, self.sequence, callback))
 
