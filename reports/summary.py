@@ -190,7 +190,8 @@ def _counts(run: RunInfo, outcome: Outcome, folder: Path | None, paint: _Paint, 
     if run.aborted:
         yield from _wrap(f"The run ended early: {run.aborted}.", width)
     if folder is not None:
-        yield f"Report: {folder / 'report.yaml'}"
+        here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        yield f"Report: {here / 'report.yaml'}"
     code = outcome.exit_code
     yield from _wrap(f"Exit code {code}: {outcome.exit_meaning}.", width)
 
