@@ -36,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(handler=module.run)
     try:
         options = parser.parse_args(arguments)
     except SystemExit as stop:
         return 4 if stop.code else 0
     try:
-        code: int = options.run(options)
+        code: int = options.handler(options)
     except KipError as error:
         print(f"kip-conformance: {error}", file=sys.stderr)
         return error.exit_code

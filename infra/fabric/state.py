@@ -124,9 +124,9 @@ class NetworkState:
                 address = IPv4Address(text)
                 if address not in subnet.network:
                     raise ValueError(f"interface {interface.name}: {text} is outside {subnet.name} ({subnet.cidr})")
-                holder = taken.setdefault((vpc.name, address), interface.name)
-                if holder != interface.name:
-                    raise ValueError(f"{text} is given to {holder} and to {interface.name}")
+                if holder := taken.get((vpc.name, address)):
+                    raise ValueError(f"{text} is given twice: to {holder} and to {interface.name}")
+                taken[vpc.name, address] = interface.name
             if unknown := set(interface.groups) - groups:
                 raise ValueError(f"interface {interface.name}: no group {', '.join(sorted(unknown))}")
         for vpc in self.vpcs:

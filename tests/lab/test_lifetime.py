@@ -1,0 +1,76 @@
+"""Whatever ends a run, nothing of it is left, and the host is as it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+from kip_conformance.infra.lab.state import lab_folders
+
+from .conftest import assert_nothing_left, host_state, suites_command, wait_until
+
+# A whole run takes about 20 s: bring-up, probing, switching modes, tear-down are all hit at some time.
+MOMENTS = sorted(random.Random(20261121).uniform(0.5, 18.0) for _ in range(5))
+
+
+def start_run(tmp_path) -> subprocess.Popen[bytes]:
+    """A whole run, lab and all, in a session of its own."""
+    return subprocess.Popen(
+        suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out")),
+        stdin=subprocess.DEVNULL,
+        stdout=(tmp_path / "output.txt").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        cwd=tmp_path,
+    )
+
+
+def labs_now() -> set[str]:
+    return {folder.run_id for folder in lab_folders()}
+
+
+@pytest.fixture
+def unchanged_host():
+    """Fails when the host differs after the test."""
+    before = host_state()
+    yield
+    after = host_state()
+    changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+    assert not changed, f"the host was changed: {changed}"
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"after-{moment:.1f}s")
+def test_a_run_that_is_killed_leaves_nothing(tmp_path, unchanged_host, moment):
+    before = labs_now()
+    run = start_run(tmp_path)
+    try:
+        run.wait(timeout=moment)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    for run_id in labs_now() - before:
+        assert_nothing_left(run_id)
+    wait_until(lambda: labs_now() == before, within=20, what="a lab's folder is left")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_tears_its_lab_down(tmp_path, unchanged_host, number):
+    before = labs_now()
+    run = start_run(tmp_path)
+    wait_until(lambda: b"phase" in (tmp_path / "output.txt").read_bytes(), within=60, what="the run never began")
+
+    run.send_signal(number)
+
+    assert run.wait(timeout=60) == 10
+    assert labs_now() == before
+
+
+def test_a_whole_run_leaves_the_host_as_it_was(tmp_path, unchanged_host):
+    before = labs_now()
+    run = start_run(tmp_path)
+
+    assert run.wait(timeout=180) == 0, (tmp_path / "output.txt").read_text()
+    assert labs_now() == before
