@@ -94,7 +94,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         _fill(folder)
         raise OSError(errno.ENOSPC, "No space left on device", "x")
 
-    with pytest.raises(EnvironmentFault, match=r"^disk full while preparing thing 1: [^\n]*MiB free[^\n]*$"):
+    with pytest.raises(EnvironmentFault, match=r"^disk full while preparing thing 1: [^\n]*MiB left[^\n]*$"):
         ensure(tmp_path / "thing-1", "thing 1", fail, print)
     assert [path.name for path in tmp_path.iterdir()] == ["thing-1.lock"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from kip_conformance.infra.targets.protocol import Progress
 __all__ = ["build"]
 
 _REPORT_SECONDS = 5.0
+_FULL = re.compile(r"(?:(/[^\s:]+): )?(?:no space left on device|disk quota exceeded)")
 
 
 def build(
@@ -108,8 +110,8 @@ class _Run:
                 raise
         if process.returncode != 0:
             text = "\n".join(lines)
-            if "no space left on device" in text or "disk quota exceeded" in text:
-                raise disk_full(f"building {self._component}", self._scratch.parent)
+            if full := _FULL.search(text):  # its path tells whether it is our folder, GOCACHE or GOMODCACHE
+                raise disk_full(f"building {self._component}", Path(full.group(1) or self._scratch))
             said = " / ".join([line for line in lines if not line.startswith("go: downloading ")][-3:])
             raise Refused(f"`go {argv[1]}` failed: {said[-600:] or f'exit code {process.returncode}'}")
         return answers.read_text()

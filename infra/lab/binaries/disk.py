@@ -17,10 +17,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def disk_full(doing: str, where: Path) -> EnvironmentFault:
     """The error to raise when the file system of `where` filled up while `doing` ("building etcd 3.6.8")."""
-    existing = next(path for path in (where, *where.parents) if path.exists())
-    free = shutil.disk_usage(existing).free >> 20
+    mount = next(path for path in (where, *where.parents) if path.is_mount())
+    free = shutil.disk_usage(mount).free >> 20
     return EnvironmentFault(
-        f"disk full while {doing}: {where} ({free} MiB free); free about 10 GiB there, "
+        f"disk full while {doing}: the file system {mount} ran out of space ({free} MiB left); free about 10 GiB, "
         f"or set XDG_CACHE_HOME (and GOCACHE, GOMODCACHE) to a folder on a larger disk"
     )
 
