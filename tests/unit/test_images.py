@@ -128,6 +128,14 @@ def test_damaged_storage_is_made_again(store: Store) -> None:
     assert all(hashlib.sha256(blob.read_bytes()).hexdigest() == blob.parent.name for blob in root.rglob("data"))
 
 
+def test_a_prober_that_is_a_link_is_carried_as_a_file(store: Store, tmp_path: Path) -> None:
+    """An editable installation is a tree of links; in a container they would lead nowhere."""
+    plain = store.images()
+    store.prober.rename(tmp_path / "elsewhere.py")
+    store.prober.symlink_to(tmp_path / "elsewhere.py")
+    assert store.images() == plain
+
+
 def test_a_missing_prober_is_one_line(store: Store) -> None:
     store.prober.unlink()
     with pytest.raises(EnvironmentFault, match=r"prober\.py is missing"):
