@@ -6,14 +6,22 @@ import errno
 import hashlib
 import io
 import socket
+import ssl
 import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from kip_conformance.infra.errors import EnvironmentFault
 from kip_conformance.infra.lab.binaries import fetch as fetching
 from kip_conformance.infra.lab.binaries.fetch import Hosts, downloads_allowed, extract_member, fetch
@@ -44,13 +52,49 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
+    with _serving() as url:
+        yield url
+
+
+def _certificate(folder: Path) -> Path:
+    """A key and a self-signed certificate for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@contextmanager
+def _serving(certificate: Path | None = None) -> Iterator[str]:
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"http://127.0.0.1:{httpd.server_address[1]}"
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+    try:
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{httpd.server_address[1]}"
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +125,17 @@ def test_a_file_that_is_not_the_right_one_is_refused_and_removed(
     with pytest.raises(Refused, match=reason):
         _fetch(f"{server}/{path}", tmp_path / "program")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_over_tls_the_certificate_must_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = _certificate(tmp_path)
+    with _serving(certificate) as url:
+        with pytest.raises(Refused, match=r"cannot be reached \(.*certificate.*\); not asked again"):
+            _fetch(f"{url}/whole", tmp_path / "program")
+        assert not (tmp_path / "program").exists()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        _fetch(f"{url}/whole", tmp_path / "program")
+    assert (tmp_path / "program").read_bytes() == CONTENT
 
 
 def test_an_unreachable_host_is_asked_once(tmp_path: Path) -> None:
