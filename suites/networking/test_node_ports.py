@@ -14,5 +14,5 @@ def test_a_node_port_answers_on_every_node(node_port, probe, api, pods, protocol
     web = node_port(pods, protocol)
     targets = [web.on(node) for node in api.kubelet_nodes()]
     expected = every_pair(pods, targets, is_open())
-    eventually(lambda: probe.all(pods, targets, protocol), expected, within=web.budget)
-    assert probe.all(pods, targets, protocol) == expected
+    eventually(lambda: probe.every_time(pods, targets), expected, within=web.budget)
+    assert probe.every_time(pods, targets) == expected
