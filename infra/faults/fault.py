@@ -21,8 +21,9 @@ class Fault:
 
     `kills` are the requirements that must go red, `may_redden` those that may, each with the reason; red outside of
     both is "without cause". A harness fault breaks the harness instead of the cluster: it must be noticed by at least
-    one harness-error and give no fail at all. `every_mode`: the fault touches Services, so that it is run in each
-    proxy mode and not only in the first.
+    one harness-error and give no fail at all. `blinds`: a defect of the cluster that also takes away what the harness
+    sees with, so that rows outside of `kills` may be harness-errors. `every_mode`: the fault touches Services, so that
+    it is run in each proxy mode and not only in the first.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Fault:
     kills: tuple[str, ...] = ()
     may_redden: Mapping[str, str] = field(default_factory=dict)
     is_harness: bool = False
+    blinds: bool = False
     every_mode: bool = False
 
 

@@ -63,7 +63,7 @@ class KillMatrix:
             fault = trial.fault
             allowed = set() if fault.is_harness else {*fault.kills, *fault.may_redden}
             wrong = sorted(trial.reds - allowed)
-            if not fault.is_harness:
+            if not (fault.is_harness or fault.blinds):
                 wrong += [f"{each} (harness-error)" for each in sorted(trial.errors)]
             if wrong:
                 found.append(f"{_name(trial)}: {', '.join(wrong)}")
@@ -94,6 +94,7 @@ class KillMatrix:
                     "kills": list(trial.fault.kills),
                     "mayRedden": dict(trial.fault.may_redden),
                     "harness": trial.fault.is_harness,
+                    "blinds": trial.fault.blinds,
                     "seconds": round(trial.seconds, 1),
                     "verdicts": {each: _cell(trial, each) for each in self.requirements},
                 }

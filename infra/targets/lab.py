@@ -60,6 +60,19 @@ class LabCluster:
         self.proxy.switch(mode)
         self.wait_canary()
 
+    def wait_probers(self, *, within: float) -> None:
+        """Until the prober of every place answers; a container runs a moment before its program listens."""
+        deadline = time.monotonic() + within
+        with self.driver() as driver:
+            while True:
+                try:
+                    driver.open()
+                    return
+                except HarnessError:
+                    if time.monotonic() > deadline:
+                        raise
+                time.sleep(0.05)
+
     def wait_canary(self, *, within: float = 20.0) -> None:
         """Until a Service answers from every node and from a pod on each: the proxies' rules are in force."""
         address = KubeApi(Path(self.description.kubeconfig)).get(object_path("Service", CANARY, NAMESPACE))["spec"]
@@ -124,6 +137,7 @@ class LabTarget:
                 description = self._description(folder, tools, places)
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)
+                cluster.wait_probers(within=start)
                 cluster.wait_canary()
                 say(f"{len(places)} places answer")
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
 import random
 import signal
@@ -12,20 +14,21 @@ from kip_conformance.infra.lab.state import lab_folders
 
 from .conftest import assert_nothing_left, host_state, suites_command, wait_until
 
-# A whole run takes about 20 s: bring-up, probing, switching modes, tear-down are all hit at some time.
-MOMENTS = sorted(random.Random(20261121).uniform(0.5, 18.0) for _ in range(5))
+# A whole run takes about 17 s: bring-up, probing, switching modes, tear-down are all hit at some time.
+MOMENTS = sorted(random.Random(20261121).uniform(0.5, 14.0) for _ in range(5))
 
 
 def start_run(tmp_path) -> subprocess.Popen[bytes]:
     """A whole run, lab and all, in a session of its own."""
-    return subprocess.Popen(
-        suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out")),
-        stdin=subprocess.DEVNULL,
-        stdout=(tmp_path / "output.txt").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        cwd=tmp_path,
-    )
+    with (tmp_path / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out")),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=tmp_path,
+        )
 
 
 def labs_now() -> set[str]:
@@ -38,19 +41,24 @@ def unchanged_host():
     before = host_state()
     yield
     after = host_state()
-    changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
-    assert not changed, f"the host was changed: {changed}"
+    lines = [
+        f"{name} {line}"
+        for name in before
+        for line in difflib.ndiff(before[name].splitlines(), after[name].splitlines())
+        if line[0] in "+-"
+    ]
+    assert not lines, "the host was changed:\n" + "\n".join(lines)
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"after-{moment:.1f}s")
 def test_a_run_that_is_killed_leaves_nothing(tmp_path, unchanged_host, moment):
     before = labs_now()
     run = start_run(tmp_path)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         run.wait(timeout=moment)
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+    assert run.poll() is None, f"the run ended by itself: {(tmp_path / 'output.txt').read_text()}"
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
     for run_id in labs_now() - before:
         assert_nothing_left(run_id)
     wait_until(lambda: labs_now() == before, within=20, what="a lab's folder is left")

@@ -37,7 +37,7 @@ def test_exit_code_input_and_both_outputs_come_back(machine):
 
 
 def test_a_command_that_runs_too_long_is_killed_with_its_children(machine, bare_lab):
-    with pytest.raises(HarnessError, match="still ran after 0.2 s"):
+    with pytest.raises(HarnessError, match=r"still ran after 0\.2 s"):
         machine.run(["sh", "-c", "sleep 4321 & sleep 4321"], timeout=0.2)
 
     wait_until(

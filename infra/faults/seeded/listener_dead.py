@@ -13,7 +13,7 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     ports = ", ".join(str(port) for port in victim.ports)
     chain = (
         "chain input { type filter hook input priority filter; policy accept;"
-        f" tcp dport {{ {ports} }} reject with tcp reset }}"
+        f" tcp dport {{ {ports} }} reject with tcp reset; }}"
     )
     return nft_table(machine, chain, enter=inside_pod(machine, victim.address))
 

@@ -10,7 +10,7 @@ from kip_conformance.infra.targets.lab import LabCluster
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     chain = (
         "chain forward { type filter hook forward priority filter - 5; policy accept;"
-        f" ct state new ip saddr {pod_range('node-b')} ip daddr {pod_range('node-a')} drop }}"
+        f" ct state new ip saddr {pod_range('node-b')} ip daddr {pod_range('node-a')} drop; }}"
     )
     return nft_table(lab.machines["node-a"], chain)
 

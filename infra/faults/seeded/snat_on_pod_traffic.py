@@ -10,7 +10,7 @@ from kip_conformance.infra.targets.lab import LabCluster
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     chain = (
         "chain postrouting { type nat hook postrouting priority srcnat; policy accept;"
-        f" ip saddr {pod_range('node-a')} ip daddr {pod_range('node-b')} masquerade }}"
+        f" ip saddr {pod_range('node-a')} ip daddr {pod_range('node-b')} masquerade; }}"
     )
     return nft_table(lab.machines["node-a"], chain)
 

@@ -1,0 +1,24 @@
+"""Processes of node-b cannot open flows to the pods of node-b: a host firewall that closes too much."""
+
+from contextlib import AbstractContextManager
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import nft_table, pod_range
+from kip_conformance.infra.targets.lab import LabCluster
+
+
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
+    chain = (
+        "chain output { type filter hook output priority filter - 5; policy accept;"
+        f" ct state new ip daddr {pod_range('node-b')} drop; }}"
+    )
+    return nft_table(lab.machines["node-b"], chain)
+
+
+FAULT = Fault(
+    name="node-cut-from-its-pods",
+    sentence="node-b's own processes cannot reach the pods on it",
+    plant=_plant,
+    kills=("N2P-01",),
+    may_redden={"SVC-01": "the client host-b reaches no endpoint on its own node"},
+)

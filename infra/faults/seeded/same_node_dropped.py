@@ -1,0 +1,28 @@
+"""Pods of node-a do not reach each other; everybody else does: port isolation left on, or hairpin filtering."""
+
+from contextlib import AbstractContextManager
+
+from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import nft_table, pod_range
+from kip_conformance.infra.targets.lab import LabCluster
+
+
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
+    own = pod_range("node-a")
+    chain = (
+        "chain forward { type filter hook forward priority filter - 5; policy accept;"
+        f" ip saddr {own} ip daddr {own} drop; }}"
+    )
+    return nft_table(lab.machines["node-a"], chain)
+
+
+FAULT = Fault(
+    name="same-node-dropped",
+    sentence="pods of node-a cannot reach each other",
+    plant=_plant,
+    kills=("P2P-01", "P2P-03", "IDN-04"),
+    may_redden={
+        "SVC-01": "clients on node-a reach no endpoint on node-a",
+        "NPT-01": "a NodePort of node-a, asked from node-a, may choose an endpoint there",
+    },
+)

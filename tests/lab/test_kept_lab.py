@@ -1,0 +1,133 @@
+"""A lab that is kept: what a user does with it, by the commands a user has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kip_conformance.infra.lab.state import LabFolder, new_run_id
+
+from .conftest import assert_nothing_left, suites_command
+
+
+def kip(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("kip-conformance")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    run_id = new_run_id()
+    up = kip("up", "--run", run_id)
+    assert up.returncode == 0, up.stderr
+    yield run_id, up.stdout
+    done = kip("clean", "--run", run_id)
+    assert done.returncode == 0, done.stderr
+    assert_nothing_left(run_id)
+
+
+def judge(run_id: str, out: Path, *arguments: str) -> tuple[int, dict[str, set[str]], str]:
+    """Run the suites against the lab; returns exit code, requirements by verdict, and the output."""
+    command = suites_command("--attach", run_id, "--kip-out", str(out), *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=out.parent)
+    verdicts: dict[str, set[str]] = {}
+    for row in yaml.safe_load((out / "report.yaml").read_text())["rows"]:
+        verdicts.setdefault(row["verdict"], set()).add(row["requirement"])
+    return done.returncode, verdicts, done.stdout
+
+
+def test_up_prints_commands_that_work(kept):
+    run_id, said = kept
+    kubectl, attach, clean = (line.strip() for line in said.splitlines()[1:4])
+
+    done = subprocess.run(kubectl.split(), capture_output=True, text=True, check=False)
+    assert done.stdout.count("Running") >= 7, done.stdout + done.stderr
+    assert attach.endswith(f"--attach {run_id}")
+    assert clean == f"kip-conformance clean --run {run_id}"
+
+
+def test_status_shows_it(kept):
+    run_id, _ = kept
+    labs = {lab["run"]: lab for lab in json.loads(kip("status", "--json").stdout)}
+
+    assert (labs[run_id]["state"], labs[run_id]["kept"], labs[run_id]["dead"]) == ("up", True, [])
+    assert run_id in kip("status").stdout
+
+
+def test_every_row_passes_in_every_mode(kept, tmp_path):
+    code, verdicts, said = judge(kept[0], tmp_path / "out")
+
+    assert (code, set(verdicts)) == (0, {"pass"}), said
+
+
+def test_a_rule_planted_by_hand_turns_exactly_the_affected_rows_red(kept, tmp_path):
+    run_id, _ = kept
+    rule = "add chain ip byhand c { type filter hook forward priority 0; }; add rule ip byhand c tcp dport 8080 reject"
+    # Between the two nodes only: what enters node-b from the wire. Same-node TCP, UDP and the hosts stay as they are.
+    commands = f"add table ip byhand; {rule.replace('tcp dport', 'iifname eth0 ip saddr 10.244.1.0/24 tcp dport')}"
+    planted = kip("exec", "--run", run_id, "node-b", "--", "nft", commands)
+    assert planted.returncode == 0, planted.stderr
+    try:
+        code, verdicts, said = judge(run_id, tmp_path / "out", "--profile", "budget=fault", "--proxy-mode", "iptables")
+    finally:
+        assert kip("exec", "--run", run_id, "node-b", "--", "nft", "delete table ip byhand").returncode == 0
+
+    assert code == 1
+    assert verdicts["fail"] - {"NPT-01"} == {"IDN-04", "P2P-02", "SVC-01"}, said
+    assert "harness-error" not in verdicts
+    # The headline says where: from the pods of node-a to those of node-b.
+    report = yaml.safe_load((tmp_path / "out" / "report.yaml").read_text())
+    row = next(row for row in report["rows"] if row["requirement"] == "IDN-04")
+    (headline,) = [item["headline"] for item in row["items"] if item["verdict"] == "fail"]
+    assert "every pair from machine node-a to machine node-b, this direction only" in headline
+    assert headline in " ".join(said.split())
+
+
+def test_a_pair_is_rerun_in_seconds(kept, tmp_path):
+    arguments = ["--requirement", "P2P-02", "--pair", "node-a-to-node-b"]
+    code, verdicts, said = judge(kept[0], tmp_path / "out", *arguments)
+
+    assert (code, verdicts) == (0, {"pass": {"P2P-02"}}), said
+
+
+def test_a_dead_component_is_named_before_any_verdict(kept, tmp_path):
+    run_id = new_run_id()
+    assert kip("up", "--run", run_id).returncode == 0
+    try:
+        killed = kip("exec", "--run", run_id, "node-a", "--", "pkill", "-9", "kubelet")
+        assert killed.returncode == 0
+        command = suites_command("--attach", run_id, "--kip-out", str(tmp_path / "out"))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 10
+        assert "node-a: kubelet ended with" in done.stdout + done.stderr
+    finally:
+        assert kip("down", run_id).returncode == 0
+    assert_nothing_left(run_id)
+
+
+def test_a_name_in_use_is_refused(kept):
+    again = kip("up", "--run", kept[0])
+
+    assert again.returncode == 4
+    assert f"run {kept[0]} exists already" in again.stderr
+
+
+def test_attaching_to_no_lab_is_one_clear_line(tmp_path):
+    command = suites_command("--attach", "nowhere", "--kip-out", str(tmp_path / "out"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode in (4, 10)
+    assert "nowhere" in done.stdout + done.stderr
+
+
+def test_exec_passes_the_exit_code_on(kept):
+    assert kip("exec", "--run", kept[0], "node-a", "--", "sh", "-c", "exit 7").returncode == 7
+    assert kip("exec", "--run", kept[0], "--network", "nic-node-a", "--", "nft", "list", "ruleset").returncode == 0
+
+
+def test_the_kubeconfig_is_for_the_operator_alone(kept):
+    assert LabFolder.of(kept[0]).kubeconfig.stat().st_mode & 0o077 == 0
