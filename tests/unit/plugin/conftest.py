@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # noqa: F401
+import kip_conformance.fixtures.clusters
+import kip_conformance.fixtures.lifetime
+import kip_conformance.fixtures.places
+import kip_conformance.fixtures.probing
+import kip_conformance.fixtures.workloads  # noqa: F401
 import pytest
 import yaml
+from kip_conformance.reports.write import all_formats
 
 pytest_plugins = ["pytester"]
+
+# A run in this process forgets what it imported. What all of them need is imported once, here.
+all_formats()
 
 _CONFTEST = """
 from pathlib import Path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kip_conformance.infra.errors import EnvironmentFault, HarnessError
 from kip_conformance.infra.targets.plan import FOUNDATION
-from kip_conformance.infra.targets.protocol import ClusterDescription, Place
+from kip_conformance.infra.targets.protocol import ClusterDescription, Place, PodRef
 
 HERE = Path(__file__).parent.parent
 MODES = ("iptables", "nftables")
@@ -30,7 +30,14 @@ def told(key: str, default=None):
 def describe(run_id: str) -> ClusterDescription:
     places = tuple(
         Place(
-            planned.name, planned.kind, planned.machine, f"10.0.0.{number}", (f"10.0.0.{number}",), (8080, 8081), "/s"
+            planned.name,
+            planned.kind,
+            planned.machine,
+            f"10.0.0.{number}",
+            (f"10.0.0.{number}",),
+            (8080, 8081),
+            "/s",
+            None if planned.kind == "host" else PodRef("kip-conformance", planned.name, f"uid-{planned.name}"),
         )
         for number, planned in enumerate(FOUNDATION, 1)
         if planned.name not in told("absent", [])
