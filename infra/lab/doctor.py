@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kip_conformance.infra.errors import EnvironmentFault
+from kip_conformance.infra.errors import EnvironmentFault, HarnessError
 from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.state import state_root
 
@@ -20,6 +20,7 @@ TOOLS = ("ip", "nft", "nsenter", "iptables", "conntrack", "ethtool", "runc", "ba
 # Two nodes' kubelets and containerds, the API server and kube-proxies: measured at 22.
 INOTIFY_INSTANCES_NEEDED = 32
 FREE_BYTES_NEEDED = 1 << 30
+_FULL = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,22 @@ def preflight() -> None:
 
 @contextlib.contextmanager
 def disk_errors_explained(where: Path) -> Iterator[None]:
-    """A full disk becomes one line that says where."""
+    """A full disk becomes one line that says where, whether this process met it or a program of the lab did."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EnvironmentFault(
-                f"the disk of {where} is full: free some space, or set KIP_STATE to another"
-            ) from error
+            raise _disk_full(where) from error
         raise
+    except HarnessError as error:
+        # etcd, containerd and kubelet meet a full disk in ways of their own: they stop, or a pod never starts.
+        if shutil.disk_usage(where).free < _FULL:
+            raise _disk_full(where) from error
+        raise
+
+
+def _disk_full(where: Path) -> EnvironmentFault:
+    free = shutil.disk_usage(where).free >> 20
+    return EnvironmentFault(
+        f"the disk of {where} is full ({free} MiB free): free some space, or set KIP_STATE to another"
+    )

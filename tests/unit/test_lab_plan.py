@@ -1,0 +1,80 @@
+"""The lab's address plan and what follows from it; descriptions that cross processes and versions."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+
+import pytest
+from kip_conformance.infra.errors import UsageError
+from kip_conformance.infra.fabric.compile import compile_state
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, network_state
+from kip_conformance.infra.lab.state import LabFolder, new_run_id
+from kip_conformance.infra.targets.protocol import ClusterDescription, Place, PodRef
+
+
+def test_the_ranges_do_not_overlap_and_differ_in_size():
+    ranges = [ip_network(text) for text in (PLAN.vpc, PLAN.pods, PLAN.services)]
+    assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
+    assert len({ip_network(node.pod_cidr).prefixlen for node in NODES}) == len(NODES)
+    assert all(ip_network(node.pod_cidr).subnet_of(ip_network(PLAN.pods)) for node in NODES)
+
+
+def test_every_pod_range_is_a_route_in_every_table():
+    _, namespaces = compile_state(network_state())
+    lines = [item.add for item in namespaces["vpc-main"].items.values()]
+
+    for node in NODES:
+        assert sum(f"route add {node.pod_cidr} via {node.address}" in line for line in lines) == 2
+    assert {f"nic-{node.name}" for node in (CONTROL_PLANE, *NODES)} <= set(namespaces)
+
+
+def test_a_group_that_admits_nobody_compiles_to_rules_that_admit_nobody():
+    import dataclasses
+
+    from kip_conformance.infra.fabric.state import Group, GroupRule
+
+    state = network_state()
+    closed = dataclasses.replace(
+        state, groups=(Group("nodes", (GroupRule("tcp", "friends", (80, 80)),)), Group("friends"))
+    )
+    _, namespaces = compile_state(closed)
+
+    assert "ip saddr { 0.0.0.0 } tcp dport 80-80" in namespaces["nic-node-a"].nft
+
+
+def test_names_of_runs_are_checked():
+    assert LabFolder.of(new_run_id())
+    for name in ("", "../etc", "UPPER", "x" * 40, "-x"):
+        with pytest.raises(UsageError, match="a run's name is"):
+            LabFolder.of(name)
+
+
+PLACE = Place("node-a", "pod", "node-a", "10.0.0.1", ("10.0.0.1",), (8080, 8081), "/s", PodRef("n", "p", "u"))
+
+
+def test_a_description_survives_its_json():
+    description = ClusterDescription("r", "lab", "/s", "/k", (PLACE,), ("iptables",), ("exec",), {"a": "1"}, {"x": [1]})
+
+    assert ClusterDescription.from_json(description.to_json()) == description
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 99}, "f.json: written by another version"),
+        ({"places": [{}]}, "f.json: damaged cluster description"),
+        ({"surprise": 1}, "f.json: damaged cluster description"),
+    ],
+)
+def test_a_description_of_another_form_is_one_clear_line(change, message):
+    value = json.loads(ClusterDescription("r", "lab", "/s", "/k").to_json())
+
+    with pytest.raises(UsageError, match=message):
+        ClusterDescription.from_json(json.dumps({**value, **change}), origin="f.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_what_is_no_description_is_one_clear_line(text):
+    with pytest.raises(UsageError, match=r"f\.json: not a cluster description"):
+        ClusterDescription.from_json(text, origin="f.json")
