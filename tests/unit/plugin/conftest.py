@@ -81,7 +81,10 @@ class World:
 
 
 @pytest.fixture
-def world(pytester: pytest.Pytester) -> World:
+def world(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> World:
+    # These tests may themselves be run by a worker; the runs that they start are none.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(_CONFTEST)
     folder = pytester.mkdir("kip-world")
     shutil.copy(Path(__file__).with_name("world.py"), folder / "fake.py")

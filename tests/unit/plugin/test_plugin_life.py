@@ -68,7 +68,7 @@ def test_a_cluster_that_does_not_come_up_ends_the_run_with_10_and_leaves_nothing
     world.suite(ROW.format("pass"))
     result = world.run()
     assert result.ret == 10
-    assert [text for text in result.errlines if line in text] == [f"Exit: {line}"]
+    assert [text for text in (*result.errlines, *result.outlines) if line in text] == [f"Exit: {line}"]
     assert not (world.path / "out").exists()
 
 
