@@ -46,6 +46,8 @@ class Case(Protocol):
 def draw_cases(cases: Sequence[Case], *, title: str = "") -> str:
     """The whole picture; cells that differ carry "!". Columns are numbered, rows are clients."""
     clients, servers = _ordered(case.client for case in cases), _ordered(case.server for case in cases)
+    if set(servers) <= set(clients):  # the same order on both sides puts "itself" on the diagonal
+        servers = [name for name in clients if name in servers]
     found = {(case.client, case.server): case for case in cases}
     left = _table(clients, servers, {pair: case.symbols[0] for pair, case in found.items()})
     right = _table(clients, servers, {pair: _cell(case) for pair, case in found.items()})

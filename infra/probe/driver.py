@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections import Counter
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
-from math import ceil, log
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -20,13 +18,14 @@ from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.grid import Grid, Site
 from kip_conformance.infra.probe import prober
 from kip_conformance.infra.probe.answers import Interface, Resolution, SizeAnswer, Stats
+from kip_conformance.infra.probe.choice import attempts_for, chosen, worst
 from kip_conformance.infra.probe.interview import Interview
 from kip_conformance.infra.probe.observation import Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget, Station
 from kip_conformance.infra.probe.rounds import Question
 from kip_conformance.infra.targets.protocol import Completed, Machine, Place, PodRef, Protocol4
 
-__all__ = ["Driver", "ProbeTarget", "Station", "attempts_for"]
+__all__ = ["Driver", "ProbeTarget", "Station"]
 
 T = TypeVar("T")
 
@@ -123,9 +122,9 @@ class Driver:
         observations: dict[tuple[str, str], Observation] = {}
         for client in asking:
             mine = [observation for question, observation in seen if question.client == client.name]
-            observations[client.name, target.name] = _worst(mine)
+            observations[client.name, target.name] = worst(mine)
             for peer in target.peers:
-                observations[client.name, peer] = _chosen(mine, peer, self._places[client.name].sources)
+                observations[client.name, peer] = chosen(mine, peer, self._places[client.name].sources)
         if self._pairs is not None:
             observations = {pair: observations[pair] for pair in observations if pair in self._pairs}
         return self._grid(observations, target.protocol, title)
@@ -181,8 +180,9 @@ class Driver:
         """
         asked = {"server": server, "tcp": tcp, "search": search}
         message = {
-            "op": "resolve", "name": name, "type": type, "port": port, "edns": edns, "files": files,
-            "fallback": fallback, "timeout": timeout, **{key: value for key, value in asked.items() if value is not None},
+            "op": "resolve", "name": name, "type": type, "port": port, "edns": edns,
+            "files": files, "fallback": fallback, "timeout": timeout,
+            **{key: value for key, value in asked.items() if value is not None},
         }  # fmt: skip
         return Resolution.of(self._ask(place, message, timeout))
 
@@ -202,7 +202,8 @@ class Driver:
         """
         target, wanted = self._target(server, "udp", port), list(sizes)
         message = {
-            "op": "mtu", "host": target.address, "port": target.port, "sizes": wanted, "timeout": timeout, "cached": cached,
+            "op": "mtu", "host": target.address, "port": target.port,
+            "sizes": wanted, "timeout": timeout, "cached": cached,
         }  # fmt: skip
         reply = self._ask(client, message, timeout * len(wanted))
         return tuple(SizeAnswer(**raw) for raw in reply["answers"])
@@ -271,7 +272,12 @@ class Driver:
     # ------------------------------------------------------------------------------------------------------ inside
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        try:
+            loop = self._running_loop()
+        except HarnessError:
+            coroutine.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result()
         except BaseException:
@@ -309,37 +315,6 @@ class Driver:
     def _grid(self, observations: dict[tuple[str, str], Observation], protocol: str, title: str) -> Grid:
         sites = {name: Site(place.machine, place.kind) for name, place in self._places.items()}
         return Grid(observations, title=title, protocol=protocol, sites=sites, is_restricted=self._pairs is not None)
-
-
-def attempts_for(peers: int, *, chance: float = 1e-9) -> int:
-    """How many even choices among `peers` miss any one of them with less than `chance`: peers * (1 - 1/peers)^n."""
-    return 3 if peers < 2 else ceil(log(chance / peers) / log(1 - 1 / peers))
-
-
-_SEVERITY = ("wrong_peer", "no_name", "timeout", "unreachable", "reset", "refused")
-
-
-def _worst(observations: Sequence[Observation]) -> Observation:
-    """The gravest of several attempts, saying how many were like it; an open one when all were."""
-    unanswered = [observation for observation in observations if not observation.is_open]
-    if not unanswered:
-        return observations[0]
-    worst = min(unanswered, key=lambda observation: _SEVERITY.index(observation.kind))
-    kinds = Counter(observation.kind for observation in unanswered)
-    counts = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
-    detail = "; ".join(filter(None, [worst.detail, f"of {len(observations)} attempts: {counts}"]))
-    return Observation(worst.kind, worst.peer, worst.seen_source, worst.rtt, detail)
-
-
-def _chosen(observations: Sequence[Observation], peer: str, own: Collection[str]) -> Observation:
-    """What a client saw of one peer. Of several sources that the peer saw, one that is not the client's own."""
-    answers = [observation for observation in observations if observation.is_open and observation.peer == peer]
-    if not answers:
-        return Observation("wrong_peer", detail=f"never chosen in {len(observations)} probes")
-    sources = Counter(answer.seen_source for answer in answers)
-    answer = next((answer for answer in answers if answer.seen_source not in own), answers[0])
-    detail = "" if len(sources) < 2 else f"saw {len(sources)} sources: {', '.join(map(str, sources))}"
-    return Observation("open", peer, answer.seen_source, answer.rtt, detail)
 
 
 def _place(place: Place | Station) -> Place:

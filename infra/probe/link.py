@@ -81,14 +81,14 @@ class Session:
             raise
         finally:
             self._waiting.pop(identity, None)
-        if "error" in answer:
-            raise RequestRefused(f"{message.get('op')}: {answer['error']}")
+        if "failed" in answer:
+            raise RequestRefused(f"{message.get('op')}: {answer['failed']}")
         return answer
 
     async def close(self) -> None:
         """Say goodbye and let go. Never raises."""
         if self._lost is None:
-            with contextlib.suppress(ChannelLost, RequestRefused, asyncio.CancelledError):
+            with contextlib.suppress(ChannelLost, RequestRefused):
                 await self.call("bye", {"op": "bye"}, 1.0)
         self._end(ChannelLost("closed"))
         tasks = [task for task in (self._beats, self._reader) if task is not None]
@@ -225,9 +225,13 @@ class Link:
             self._session = None
 
     async def close(self) -> None:
+        """Say goodbye; whatever does not end within a few seconds is left behind."""
         self._drop(self._session)
         if self._closing:
-            await asyncio.wait(self._closing, timeout=4)
+            _, late = await asyncio.wait(self._closing, timeout=4)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 def _retrieved(future: asyncio.Future[Message]) -> None:

@@ -12,8 +12,9 @@ stops at once on SIGTERM. `channel` is what an exec stream or a held process run
 resident process (SCM_RIGHTS) and then only waits, so no byte of the conversation passes through it.
 
 The conversation is JSON lines. The resident's first line is the hello with PROTOCOL_VERSION; after that each request
-{"id", "op", ...} draws exactly one reply {"id", ...}, in any order. A channel without input for HEARTBEAT_LIMIT
-seconds is dropped. End-of-file is not the end of a channel, because some exec streams cannot half-close.
+{"id", "op", ...} draws exactly one reply {"id", ...}, in any order; one that cannot be done draws {"id", "failed"}. A
+channel without input for HEARTBEAT_LIMIT seconds is dropped. End-of-file is not the end of a channel, because some
+exec streams cannot half-close.
 
 How a timeout is kept from being a false one:
   * One thread, one epoll loop, no fork and no thread pool, monotonic clock only: nothing can stall or jump.
@@ -182,22 +183,17 @@ class Loop:
         heapq.heappush(self.timers, (due, self.sequence, callback))
 
     def observe(self, batch: Batch) -> None:
-        """Measure lateness for the length of a batch."""
+        """Measure lateness for the length of a batch: a timer every TICK, so that there is something to be late for."""
         self.observers.add(batch)
         if not self.ticking:
             self.ticking = True
-            self._tick(now() + TICK)
+            self._tick()
 
-    def _tick(self, due: float) -> None:
-        def arrived() -> None:
-            time_now = now()
-            self.late(time_now - due)
-            if self.observers:
-                self._tick(time_now + TICK)
-            else:
-                self.ticking = False
-
-        self.at(due, arrived)
+    def _tick(self) -> None:
+        if self.observers:
+            self.at(now() + TICK, self._tick)
+        else:
+            self.ticking = False
 
     def late(self, seconds: float) -> None:
         if seconds > LATE:
@@ -216,7 +212,10 @@ class Loop:
         epoll, handlers, timers, fresh = self.epoll, self.handlers, self.timers, self.fresh
         while True:
             timeout = max(0.0, timers[0][0] - now()) if timers else 3600.0
-            for fd, mask in epoll.poll(timeout):
+            events = epoll.poll(timeout)
+            if timers and now() > timers[0][0]:
+                self.late(now() - timers[0][0])
+            for fd, mask in events:
                 handler = handlers.get(fd)
                 if handler is not None and fd not in fresh:
                     handler(mask)
@@ -911,6 +910,8 @@ def decode_reply(message: bytes) -> dict[str, Any]:
         for _ in range(answers):
             name, at = decode_name(message, at)
             kind, _class, ttl, length = struct.unpack_from("!HHIH", message, at)
+            if at + 10 + length > len(message):
+                raise ValueError("damaged DNS message: a record runs past the end")
             data = decode_data(message, kind, at + 10, length)
             records.append({"name": name, "type": TYPE_NAMES.get(kind, str(kind)), "ttl": ttl, "data": data})
             at += 10 + length
@@ -1452,7 +1453,7 @@ class Resident:
             else:
                 raise BadRequest(f"unknown op {op!r}")
         except (BadRequest, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-            channel.put({"id": identity, "error": f"{type(error).__name__}: {error}"[:400]})
+            channel.put({"id": identity, "failed": f"{type(error).__name__}: {error}"[:400]})
 
     async def _answer(
         self,
@@ -1464,7 +1465,7 @@ class Resident:
             message.setdefault("resolv_conf", self.resolv_conf)
             reply(await operation(message))
         except (BadRequest, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-            reply({"error": f"{type(error).__name__}: {error}"[:400]})
+            reply({"failed": f"{type(error).__name__}: {error}"[:400]})
 
     def stats(self, _message: dict[str, Any]) -> dict[str, Any]:
         with open("/proc/self/statm", "rb") as file:

@@ -46,8 +46,10 @@ class Held:
 
     def close(self) -> None:
         self.process.kill()
-        with contextlib.suppress(OSError):
-            self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
 
 
 class LocalMachine:
@@ -70,7 +72,16 @@ class LocalMachine:
 class Resident:
     """One `prober.py serve` process and the place it makes."""
 
-    def __init__(self, name: str, number: int, folder: Path, *, ports: Sequence[int] = (), extra: Sequence[str] = ()):
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        folder: Path,
+        *,
+        ports: Sequence[int] = (),
+        extra: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
         ports = tuple(ports) or (free_port(), free_port())
         self.place = Place(
             name=name,
@@ -81,7 +92,7 @@ class Resident:
             ports=ports,
             socket=str(folder / f"{name}.sock"),
         )
-        argv = [*PROBER, "serve", "--name", name, "--socket", self.place.socket, *extra]
+        argv = [*PROBER[:-1], str(script or PROBER[-1]), "serve", "--name", name, "--socket", self.place.socket, *extra]
         for port in ports:
             argv += ["--port", str(port)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -124,7 +135,11 @@ class Wire:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
 
 
 @pytest.fixture(scope="session")
