@@ -66,7 +66,7 @@ def load_profile(path: Path | None = None, overrides: Sequence[str] = ()) -> Pro
         if key not in known:
             raise UsageError(f"{origin}: unknown profile key {key!r}; known: {', '.join(known)}")
     origin, name = values.pop("budget", ("", "default"))
-    if name not in BUDGETS:
+    if not isinstance(name, str) or name not in BUDGETS:
         raise UsageError(f"{origin}: unknown budget set {name!r}; known: {', '.join(BUDGETS)}")
     seconds: dict[str, Any] = {key: _seconds(key, *value) for key, value in values.items()}
     return replace(BUDGETS[name], **seconds)

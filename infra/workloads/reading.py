@@ -60,10 +60,16 @@ class ClusterReader:
         self._kubeconfig = kubeconfig
 
     def live_pods(self) -> tuple[PodView, ...]:
-        """Every pod of the cluster that has not ended and is not being deleted; finished pods keep their address."""
+        """Every pod of the cluster that has not ended and is not being deleted; finished pods keep their address.
+
+        Raises HarnessError when there is none: the resident probers at least must be there.
+        """
         pods = (pod for pod in self._api.list("Pod") if "deletionTimestamp" not in pod["metadata"])
         views = (_pod_view(pod) for pod in pods)
-        return tuple(view for view in views if view.phase in ("Pending", "Running", "Unknown"))
+        live = tuple(view for view in views if view.phase in ("Pending", "Running", "Unknown"))
+        if not live:
+            raise HarnessError("the API shows no live pod at all, not even the resident probers")
+        return live
 
     def pod(self, place: Place) -> PodView:
         """The pod of a place, as it is now. Raises HarnessError when it is gone or was replaced."""

@@ -93,9 +93,7 @@ class Services:
         """
         ports = {place.ports[0] for place in endpoints}
         if len(ports) != 1:
-            raise HarnessError(
-                f"a Service needs endpoints that share a port, these listen on {sorted(ports) or 'none'}"
-            )
+            raise HarnessError(f"the endpoints of a Service must share a port; these have {sorted(ports) or 'none'}")
         target_port = ports.pop()
         name = f"svc-{self._prefix}-{len(self._made) + 1}"
         made = self._api.create(
