@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,14 +174,6 @@ class KubeApi:
             return self.request("GET", "/readyz", timeout=2.0) == b"ok"
         except HarnessError:
             return False
-
-    def wait_ready(self, *, within: float) -> None:
-        """Raises HarnessError when the server is not ready within `within` seconds."""
-        deadline = time.monotonic() + within
-        while not self.is_ready():
-            if time.monotonic() > deadline:
-                raise HarnessError(f"the API server was not ready within {within:g} s")
-            time.sleep(0.05)
 
 
 def _refusal(what: str, status: int, body: bytes | str | None) -> ApiRefusal:

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,13 @@ from kip_conformance.infra.lab.images import Images
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan, network_state
-from kip_conformance.infra.lab.residents import canary_service, prober_pod, start_host_probers, system_manifests
+from kip_conformance.infra.lab.residents import (
+    NAMESPACE,
+    canary_service,
+    prober_pod,
+    start_host_probers,
+    system_manifests,
+)
 from kip_conformance.infra.lab.service_proxy import ServiceProxy
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Progress
@@ -91,9 +97,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
         listening = pool.submit(_offer_api, control)
         api = listening.result()
         loaded = pool.submit(api.load)
-        with _explained(control, (CONTROL_PLANE.name, "kube-apiserver"), (CONTROL_PLANE.name, "etcd")):
-            loaded.result()
-            api.wait_ready(within=60)
+        loaded.result()
+        _until(control, lambda: "" if api.is_ready() else "it is not ready", "API server", within=60)
         say("API server ready")
         _start_controllers(control, parts)
         _create_nodes(api)
@@ -106,10 +111,9 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
         _apply_retrying(api, [canary_service()])
         for manifest in parts.cni.manifests:
             _kubectl_apply(control, parts, manifest)
-        with _explained(control, *((node.name, "kubelet") for node in NODES), *((n.name, "containerd") for n in NODES)):
-            _wait_nodes_ready(api, within=60)
+        _until(control, lambda: _unready_node(api), "nodes", within=60)
         say("nodes Ready")
-        _wait_service_accounts(api, within=30)
+        _until(control, lambda: _without_account(api), "ServiceAccounts", within=30)
         for place in parts.places:
             if place.kind != "host":
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
@@ -210,45 +214,29 @@ def _kubectl_apply(control: Control, parts: Parts, manifest: Path) -> None:
         raise HarnessError(f"CNI manifest {manifest}: {said[-1] if said else f'kubectl ended with {done.returncode}'}")
 
 
-def _wait_nodes_ready(api: KubeApi, *, within: float) -> None:
+def _unready_node(api: KubeApi) -> str:
+    """The first node that is not Ready, and why; nothing when all are."""
+    for node in api.list("Node"):
+        conditions = {condition["type"]: condition for condition in node.get("status", {}).get("conditions", [])}
+        ready = conditions.get("Ready", {})
+        if ready.get("status") != "True":
+            return f"{node['metadata']['name']} is not Ready: {ready.get('message', 'its kubelet has not registered')}"
+    return ""
+
+
+def _without_account(api: KubeApi) -> str:
+    found = api.find("ServiceAccount", "default", NAMESPACE)
+    return "" if found else f"namespace {NAMESPACE} has no default ServiceAccount"
+
+
+def _until(control: Control, missing: Callable[[], str], what: str, *, within: float) -> None:
+    """Wait until nothing is missing. Raises HarnessError at once when a component has died, else after `within` s."""
     deadline = time.monotonic() + within
-    while True:
-        late = {}
-        for node in api.list("Node"):
-            conditions = {c["type"]: c for c in node.get("status", {}).get("conditions", [])}
-            if conditions.get("Ready", {}).get("status") != "True":
-                late[node["metadata"]["name"]] = conditions.get("Ready", {}).get(
-                    "message", "kubelet has not registered"
-                )
-        if not late:
-            return
+    while why := missing():
+        control.check_daemons()
         if time.monotonic() > deadline:
-            name, why = next(iter(late.items()))
-            raise HarnessError(f"node {name} was not Ready within {within:g} s: {why}")
+            raise HarnessError(f"{what}: {why} (waited {within:g} s)")
         time.sleep(0.05)
-
-
-def _wait_service_accounts(api: KubeApi, *, within: float) -> None:
-    deadline = time.monotonic() + within
-    while api.find("ServiceAccount", "default", "kip-conformance") is None:
-        if time.monotonic() > deadline:
-            raise HarnessError(f"namespace kip-conformance has no default ServiceAccount after {within:g} s")
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def _explained(control: Control, *daemons: tuple[str, str]) -> Iterator[None]:
-    """When the block fails and one of these daemons is dead, say that instead, with the end of its log."""
-    try:
-        yield
-    except HarnessError as error:
-        states = control.daemons()
-        for machine, name in daemons:
-            if states.get((machine, name)) is not None:
-                log = control.log_of(machine, name).read_text(errors="replace").strip().splitlines()
-                last = log[-1] if log else "it said nothing"
-                raise HarnessError(f"{machine}: {name} ended with {states[machine, name]}: {last}") from error
-        raise
 
 
 def _prober() -> Path:

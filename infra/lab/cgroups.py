@@ -26,17 +26,20 @@ def lab_group(run_id: str) -> str:
 
 
 def _hierarchies(root: Path) -> list[Path]:
+    """Where groups can be: on v1 also the v2 mount that tracks processes only, for runc mirrors its groups there."""
     if cgroup_version(root) == 2:
         return [root]
-    # The v2 mount that v1 systems keep for process tracking has no controllers: nothing to create there.
-    return [
-        path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink() and path.name != "unified"
-    ]
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()]
+
+
+def _controlled(root: Path) -> list[Path]:
+    """The hierarchies that have controllers, in which the lab's own groups are made."""
+    return [path for path in _hierarchies(root) if path.name != "unified"]
 
 
 def create(run_id: str, machines: list[str], root: Path = ROOT) -> None:
     """Make the lab's group and one below it per machine, ready for kubelet. Raises OSError."""
-    for hierarchy in _hierarchies(root):
+    for hierarchy in _controlled(root):
         top = hierarchy / lab_group(run_id)
         for group in [top, *(top / machine for machine in machines)]:
             group.mkdir(exist_ok=True)

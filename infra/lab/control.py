@@ -248,6 +248,16 @@ class Control:
             time.sleep(0.02)
         return code
 
+    def check_daemons(self) -> None:
+        """Raises HarnessError naming the first daemon that has ended, with the last line of its log."""
+        for (machine, name), code in self.daemons().items():
+            if code is not None:
+                log = self.log_of(machine or None, name)
+                lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+                raise HarnessError(
+                    f"{machine or 'lab'}: {name} ended with {code}: {lines[-1] if lines else 'it said nothing'} ({log})"
+                )
+
     def add_netns(self, names: Mapping[str, Mapping[str, str]]) -> None:
         """Create network namespaces, each with its sysctls (paths below /proc/sys/net)."""
         self._ask("netns", add={name: dict(sysctls) for name, sysctls in names.items()})

@@ -132,7 +132,7 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
         raise
     except HarnessError as error:
         # etcd, containerd and kubelet meet a full disk in ways of their own: they stop, or a pod never starts.
-        if shutil.disk_usage(where).free < _FULL:
+        if "no space left" in str(error).lower() or shutil.disk_usage(where).free < _FULL:
             raise _disk_full(where) from error
         raise
 

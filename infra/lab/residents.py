@@ -113,10 +113,11 @@ def _serve(place: PlannedPlace) -> list[str]:
     return ["serve", "--name", place.name, "--socket", PROBER_SOCKET, *ports]
 
 
-def wait_places(api: KubeApi, planned: Sequence[PlannedPlace], *, within: float) -> list[Place]:
-    """Every planned place with its addresses, once its prober runs.
+def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace], *, within: float) -> list[Place]:
+    """Every planned place with its addresses, once its container runs.
 
-    Raises HarnessError after `within` seconds, with the last condition of the first pod that is not running.
+    Raises HarnessError after `within` seconds, with the last condition of the first pod that is not running, and at
+    once when a component of the lab has died.
     """
     deadline = time.monotonic() + within
     wanted = {place.name for place in planned if place.kind != "host"}
@@ -125,6 +126,7 @@ def wait_places(api: KubeApi, planned: Sequence[PlannedPlace], *, within: float)
         late = [name for name in sorted(wanted) if not _is_running(pods.get(name))]
         if not late:
             return [_place(place, pods.get(place.name)) for place in planned]
+        control.check_daemons()
         if time.monotonic() > deadline:
             raise HarnessError(
                 f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}"

@@ -86,7 +86,7 @@ class ServiceProxy:
                     why = "it has not written its rules"
                 except HarnessError as error:
                     why = str(error)
-                    self._raise_if_dead(node.node.name)
+                    self.control.check_daemons()
                 time.sleep(0.05)
             raise HarnessError(f"{node.node.name}: kube-proxy is not ready in {mode} mode after {within:g} s: {why}")
 
@@ -106,12 +106,6 @@ class ServiceProxy:
     def _has_synced(self, name: str) -> bool:
         found = _SYNCED.findall(self.machines[name].http_get(_METRICS_PORT, "/metrics"))
         return any(float(stamp) > 0 for stamp in found)
-
-    def _raise_if_dead(self, name: str) -> None:
-        code = self.control.daemons().get((name, "kube-proxy"))
-        if code is not None:
-            log = self.control.log_of(name, "kube-proxy").read_text(errors="replace").strip().splitlines()
-            raise HarnessError(f"{name}: kube-proxy ended with {code}: {log[-1] if log else 'it said nothing'}")
 
     def _each(self, work: Callable[[NodeFiles], None]) -> None:
         with ThreadPoolExecutor(max_workers=len(self.files)) as pool:

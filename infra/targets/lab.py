@@ -69,6 +69,7 @@ class LabCluster:
                     driver.open()
                     return
                 except HarnessError:
+                    self.check_components()
                     if time.monotonic() > deadline:
                         raise
                 time.sleep(0.05)
@@ -93,13 +94,7 @@ class LabCluster:
         return Driver(self.places, self.machines, Path(self.description.kubeconfig), worker=worker)
 
     def check_components(self) -> None:
-        for (machine, name), code in self.control.daemons().items():
-            if code is not None:
-                log = self.control.log_of(machine or None, name)
-                said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-                raise HarnessError(
-                    f"{machine or 'lab'}: {name} ended with {code}: {said[-1] if said else 'it said nothing'} ({log})"
-                )
+        self.control.check_daemons()
 
 
 class LabTarget:
@@ -133,7 +128,7 @@ class LabTarget:
                 start = self.options.profile.start
                 parts = Parts(tools, registry, images, self.cni, self.options.modes[0], FOUNDATION, start)
                 api = bring_up(control, parts, say)
-                places = wait_places(api, FOUNDATION, within=start)
+                places = wait_places(api, control, FOUNDATION, within=start)
                 description = self._description(folder, tools, places)
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)

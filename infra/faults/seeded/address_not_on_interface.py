@@ -16,9 +16,9 @@ def _plant(lab: LabCluster) -> Iterator[None]:
     machine, enter = lab.machines[victim.machine], inside_pod(lab.machines[victim.machine], victim.address)
     shown = run_checked(machine, [*enter, "ip", "-o", "-4", "addr", "show", "dev", "eth0"]).decode()
     with_length = next(word for word in shown.split() if word.startswith(f"{victim.address}/"))
-    shown = run_checked(machine, [*enter, "ip", "-o", "route", "show"]).decode().splitlines()
+    table = run_checked(machine, [*enter, "ip", "-o", "route", "show"]).decode().splitlines()
     # A route through a gateway needs the gateway's own route first.
-    routes = sorted((line.split() for line in shown), key=lambda words: "via" in words)
+    routes = sorted((line.split() for line in table), key=lambda words: "via" in words)
 
     def move(add: list[str], remove: list[str]) -> None:
         run_checked(machine, [*enter, "ip", "addr", "add", *add])
