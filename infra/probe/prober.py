@@ -68,6 +68,9 @@ LATE = 0.03  # lateness in seconds from which time counts as lost; less is ordin
 EXIT_GONE = 3  # the resident process cannot be reached, or died
 EXIT_SILENT = 4  # the resident process is there and does not answer
 
+# What the resident says to a waiting `channel` process. Without the last word, it died.
+ALIVE, DROPPED = b".", b"x"
+
 # Linux numbers that Python 3.11 has no names for (include/uapi/linux/in.h, errqueue.h).
 IP_PKTINFO, IP_MTU_DISCOVER, IP_RECVERR, IP_MTU = 8, 10, 11, 14
 IP_PMTUDISC_DONT, IP_PMTUDISC_DO, IP_PMTUDISC_PROBE = 0, 2, 3
@@ -1270,6 +1273,8 @@ class Channel:
             self.loop.forget(fd)
             os.close(fd)
         self.loop.forget(self.connection.fileno())
+        with contextlib.suppress(OSError):
+            self.connection.send(DROPPED)
         self.connection.close()
         self.resident.channels.discard(self)
 
@@ -1277,7 +1282,7 @@ class Channel:
         """One byte to the waiting `channel` process: the resident is alive and hears its heartbeats."""
         self.acknowledged = self.last
         with contextlib.suppress(OSError):
-            self.connection.send(b".")
+            self.connection.send(ALIVE)
 
     def _still_there(self) -> None:
         if not self.is_open:
@@ -1556,23 +1561,15 @@ def channel(arguments: argparse.Namespace) -> int:
     # Ours would keep the pipes open after the resident dropped the channel. stdout stays for a last error line.
     os.close(0)
     connection.settimeout(HEARTBEAT_LIMIT + 2)
+    said = b""
     try:
-        while connection.recv(64):
-            pass
+        while word := connection.recv(64):
+            said = word
     except TimeoutError:
         return give_up(EXIT_SILENT, f"no heartbeat passed for {HEARTBEAT_LIMIT + 2:g} s")
     except OSError:
-        return give_up(EXIT_GONE, "died")
-    return 0 if os.path.exists(arguments.socket) and is_alive(arguments.socket) else give_up(EXIT_GONE, "died")
-
-
-def is_alive(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(path)
-        except OSError:
-            return False
-    return True
+        said = b""
+    return 0 if said.endswith(DROPPED) else give_up(EXIT_GONE, "died")
 
 
 def main(argv: list[str]) -> int:

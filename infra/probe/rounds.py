@@ -72,6 +72,7 @@ class Round:
         self.controls: dict[Control, Answer] = {}
         self.lag: dict[str, float] = {}
         self._asked: dict[str, list[int | Control]] = {}
+        self._instances: dict[str, set[str | None]] = {}
         for number, question in enumerate(questions):
             self._asked.setdefault(question.client, []).append(number)
         for target in dict.fromkeys(question.target for question in questions):
@@ -110,6 +111,8 @@ class Round:
             answer = _read(place, result, f"{nonce}.{index}")
             if isinstance(about, Control):
                 self.controls[about] = answer
+                if answer.kind == "open" and answer.peer == place:
+                    self._instances.setdefault(place, set()).add(answer.instance)
             else:
                 self.answers[about] = answer
 
@@ -161,8 +164,7 @@ class Round:
         detail = "answered at the second attempt" if answer.attempt > 1 else ""
         if answer.peer not in target.peers:
             return Observation("wrong_peer", answer.peer, answer.source, answer.rtt, detail)
-        own = {self.controls[key].instance for key in self.controls if key.place == answer.peer}
-        if own and None not in own and answer.instance not in own:
+        if answer.instance not in self._instances.get(answer.peer or "", {answer.instance}):
             detail = "another prober under the same name"
             return Observation("wrong_peer", answer.peer, answer.source, answer.rtt, detail)
         return Observation("open", answer.peer, answer.source, answer.rtt, detail)

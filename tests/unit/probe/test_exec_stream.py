@@ -72,7 +72,7 @@ class ApiServer(threading.Thread):
 
     async def _exec(self, socket: ServerConnection) -> None:
         query = parse_qs(urlsplit(socket.request.path).query)
-        argv = [str(Path(prober.__file__)) if word == "/prober.py" else word for word in query["command"]]
+        argv = [str(Path(prober.__file__).resolve()) if word == "/prober.py" else word for word in query["command"]]
         argv[0] = sys.executable if argv[0] == "/usr/bin/python3" else argv[0]
         self.spoken.append(socket.subprotocol)
         process = await asyncio.create_subprocess_exec(

@@ -278,7 +278,7 @@ def test_end_of_file_is_not_the_end_but_a_reader_gone_is(village, wire):
 
 def test_missed_heartbeats_end_a_channel(resident, wire, tmp_path):
     copy = tmp_path / "hasty.py"
-    source = Path(prober.__file__).read_text()
+    source = Path(prober.__file__).resolve().read_text()
     copy.write_text(source.replace("HEARTBEAT_LIMIT = 10.0", "HEARTBEAT_LIMIT = 0.3"))
     hasty = resident("hasty", script=copy)
     talk = wire(hasty.place.socket)
@@ -365,7 +365,7 @@ def test_it_is_small_and_leaks_no_descriptor(village, wire):
 def test_it_needs_the_standard_library_only(tmp_path):
     """As in its image: no site-packages, no environment, another folder, and no other file of the project."""
     copy = tmp_path / "prober.py"
-    copy.write_bytes(Path(prober.__file__).read_bytes())
+    copy.write_bytes(Path(prober.__file__).resolve().read_bytes())
     argv = [sys.executable, "-I", "-S", str(copy), "--help"]
     assert subprocess.run(argv, cwd=tmp_path, env={}, capture_output=True, check=True).stdout.startswith(
         b"usage: prober.py"

@@ -1,0 +1,66 @@
+"""Memory of a lab: the proportional set size of every process below its supervisor.
+
+PSS counts a page that several processes share once in all, so the sum is what the machine would get back, files of the
+page cache and of tmpfs aside. A second lab beside the first shares its programs' pages and makes both look smaller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from kip_conformance.infra.errors import HarnessError
+
+__all__ = ["below", "other_labs", "pss", "supervisor_of"]
+
+PROC = Path("/proc")
+
+
+def supervisor_of(folder: Path) -> int:
+    """The process id, as seen from here, of the supervisor of the lab in `folder`. Raises HarnessError without one."""
+    for pid, folder_of in _supervisors():
+        if folder_of == str(folder):
+            return pid
+    raise HarnessError(f"no supervisor of {folder} runs")
+
+
+def other_labs(*run_ids: str) -> list[str]:
+    """The names of labs that run now, these aside."""
+    return sorted({Path(folder).name for _, folder in _supervisors()} - set(run_ids))
+
+
+def _supervisors() -> Iterator[tuple[int, str]]:
+    for process in PROC.iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            argv = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "kip_conformance.infra.lab.supervisor" in argv:
+                yield int(process.name), argv[argv.index("--folder") + 1]
+
+
+def below(ancestor: int) -> list[int]:
+    """A process and all its descendants. Orphans of a PID namespace become children of its first process."""
+    children: dict[int, list[int]] = {}
+    for process in PROC.iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            # The name is in parentheses and may hold anything; the parent is the second field after it.
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(process.name))
+    found, queue = [], [ancestor]
+    while queue:
+        pid = queue.pop()
+        found.append(pid)
+        queue += children.get(pid, [])
+    return found
+
+
+def pss(ancestor: int) -> dict[str, float]:
+    """MiB by program name, of a process and all its descendants; one that ends meanwhile is left out."""
+    sizes: dict[str, float] = {}
+    for pid in below(ancestor):
+        with contextlib.suppress(OSError):
+            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+            kib = next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+            name = (PROC / str(pid) / "comm").read_text().strip()
+            sizes[name] = sizes.get(name, 0.0) + kib / 1024
+    return sizes
