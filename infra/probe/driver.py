@@ -299,7 +299,11 @@ class Driver:
     ) -> list[tuple[Question, Observation]]:
         if not questions:
             return []
-        given = {key: value for key, value in options.items() if value not in (None, 0, "") or key == "attempts"}
+        given = {
+            key: value
+            for key, value in options.items()
+            if value is not None and (value or key not in ("size", "reply_size"))
+        }
         observations = self._run(self._interview.observe(questions, timeout=timeout, options=given))
         return list(zip(questions, observations, strict=True))
 

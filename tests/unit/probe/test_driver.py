@@ -61,7 +61,7 @@ def test_silence_is_a_timeout_after_two_attempts_and_one_window(village, driver_
     driver.open()
     start = time.monotonic()
     observation = driver.one(driver.at("ada"), towards(village[1], *mute, protocol), timeout=0.3)
-    assert 0.3 <= time.monotonic() - start < 1.5
+    assert time.monotonic() - start >= 0.3
     assert observation.kind == "timeout"
     assert is_denied(observation)
 

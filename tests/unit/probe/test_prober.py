@@ -119,7 +119,9 @@ def test_silent_probes_give_up_their_slots(village, wire, mute):
     spec = {"host": mute[0], "port": mute[1], "proto": "udp"}
     reply = talk.ask(**probes(*[spec] * (3 * prober.IN_FLIGHT), defaults={"timeout": 0.6}))
     assert {tuple(result) for result in reply["results"]} == {("timeout", None, "no answer")}
-    assert 0.6 <= reply["elapsed"] < 1.5
+    assert reply["elapsed"] >= 0.6
+    if reply["lag"] < prober.LATE:  # else this machine is too busy to say anything about time
+        assert reply["elapsed"] < 1.2
 
 
 def test_an_unanswered_probe_is_sent_twice_from_fresh_sockets(village, wire):
@@ -127,13 +129,18 @@ def test_an_unanswered_probe_is_sent_twice_from_fresh_sockets(village, wire):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.9", 0))
         spec = {"host": "127.0.0.9", "port": sock.getsockname()[1], "proto": "udp"}
-        talk.ask(**probes(spec, {**spec, "attempts": 1, "nonce": "once"}, nonce="twice", defaults={"timeout": 0.3}))
+        specs = (spec, {**spec, "attempts": 1, "nonce": "once"})
+        lag = talk.ask(**probes(*specs, nonce="twice", defaults={"timeout": 0.3}))["lag"]
         sock.setblocking(False)
-        arrived = [sock.recvfrom(2000) for _ in range(3)]
+        arrived = []
         with pytest.raises(BlockingIOError):
-            sock.recvfrom(2000)
-    assert sorted(data.split()[1] for data, _ in arrived) == [b"once", b"twice.0", b"twice.0"]
-    assert len({source for _, source in arrived}) == 3
+            while True:
+                arrived.append(sock.recvfrom(2000))
+    nonces = [data.split()[1] for data, _ in arrived]
+    assert nonces.count(b"once") == 1
+    # A prober that ran late gives the lost time back, with another attempt.
+    assert nonces.count(b"twice.0") == 2 if lag < prober.LATE else nonces.count(b"twice.0") >= 2
+    assert len({source for _, source in arrived}) == len(arrived)
 
 
 def test_the_second_attempt_counts_and_is_told(village, wire):
