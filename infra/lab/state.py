@@ -14,7 +14,7 @@ from kip_conformance.infra.errors import UsageError
 
 __all__ = ["LabFolder", "description_path", "lab_folders", "new_run_id", "state_root"]
 
-_RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,30}")
+_RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 
 def state_root() -> Path:

@@ -1,0 +1,75 @@
+"""Whole runs of the suites, lab and all, as a user starts them: other CNIs, other versions, several at once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from kip_conformance.infra.lab.cni_folder import BUILT_IN, DISTRIBUTION_PLUGINS
+from kip_conformance.infra.lab.state import lab_folders
+
+from .conftest import suites_command
+
+
+def run_suites(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        suites_command("--cluster", "lab", "--kip-out", str(folder / "out"), *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+    )
+
+
+def passed(run: subprocess.Popen[str], folder: Path, *, timeout: float = 240) -> dict[str, str]:
+    """Wait for a run that must be green; returns the versions of its components."""
+    said, _ = run.communicate(timeout=timeout)
+    assert run.returncode == 0, said
+    report = yaml.safe_load((folder / "out" / "report.yaml").read_text())
+    assert {row["verdict"] for row in report["rows"]} == {"pass"}, said
+    components: dict[str, str] = report["environment"]["components"]
+    return components
+
+
+@pytest.fixture
+def vendor_folder(tmp_path):
+    """What a vendor brings: a conflist, plug-in programs of its own, and a manifest."""
+    folder = tmp_path / "vendor-cni"
+    shutil.copytree(BUILT_IN / "bridge", folder)
+    (folder / "bin").mkdir()
+    for plugin in ("bridge", "host-local"):
+        shutil.copy(DISTRIBUTION_PLUGINS / plugin, folder / "bin" / plugin)
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "settings.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vendor-cni, namespace: kube-system}\ndata: {mode: bridge}\n"
+    )
+    return folder
+
+
+def test_a_vendors_cni_folder_is_judged(tmp_path, vendor_folder):
+    run = run_suites(tmp_path / "run", "--cni", str(vendor_folder))
+
+    assert passed(run, tmp_path / "run")["cni"] == "vendor-cni"
+
+
+def test_two_labs_at_once_do_not_collide(tmp_path):
+    before = {folder.run_id for folder in lab_folders()}
+    runs = [(run_suites(tmp_path / name), tmp_path / name) for name in ("one", "two")]
+
+    for run, folder in runs:
+        passed(run, folder)
+    assert {folder.run_id for folder in lab_folders()} == before
+
+
+@pytest.mark.nightly
+def test_the_older_kubernetes_with_the_distributions_containerd(tmp_path):
+    # The first time, its programs are built.
+    components = passed(run_suites(tmp_path / "run", "--kubernetes", "1.34.4"), tmp_path / "run", timeout=1800)
+
+    assert components["kubernetes"] == "1.34.4"
+    assert components["containerd"].startswith("1.6.")
