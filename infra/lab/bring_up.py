@@ -83,6 +83,7 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
     Raises HarnessError with the first component that did not come up and the last line of its log.
     """
     folder, plan = control.folder, parts.plan
+    patience = max(60.0, parts.start_budget)
     nodes = [NodeFiles(folder, node, plan) for node in NODES]
     control_plane.make_pki(folder, plan)
     cgroups.create(folder.run_id, [node.name for node in NODES])
@@ -98,7 +99,7 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
         api = listening.result()
         loaded = pool.submit(api.load)
         loaded.result()
-        _until(control, lambda: "" if api.is_ready() else "it is not ready", "API server", within=60)
+        _until(control, lambda: "" if api.is_ready() else "it is not ready", "API server", within=patience)
         say("API server ready")
         _start_controllers(control, parts)
         _create_nodes(api)
@@ -107,17 +108,17 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
         proxy = ServiceProxy(control, parts.tools["kube-proxy"], nodes, machines)
         proxy.start(parts.mode)
         start_host_probers(control, _prober(), parts.places)
-        _apply_retrying(api, system_manifests(parts.images.digests["coredns"], plan))
-        _apply_retrying(api, [canary_service()])
+        manifests = [*system_manifests(parts.images.digests["coredns"], plan), canary_service()]
+        _apply_retrying(api, manifests, within=patience)
         for manifest in parts.cni.manifests:
             _kubectl_apply(control, parts, manifest)
-        _until(control, lambda: _unready_node(api), "nodes", within=60)
+        _until(control, lambda: _unready_node(api), "nodes", within=patience)
         say("nodes Ready")
-        _until(control, lambda: _without_account(api), "ServiceAccounts", within=30)
+        _until(control, lambda: _without_account(api), "ServiceAccounts", within=patience)
         for place in parts.places:
             if place.kind != "host":
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
-        proxy.wait(parts.mode)
+        proxy.wait(parts.mode, within=patience)
     return api
 
 
@@ -192,7 +193,7 @@ def _create_nodes(api: KubeApi) -> None:
         )
 
 
-def _apply_retrying(api: KubeApi, manifests: Sequence[dict[str, object]], *, within: float = 20.0) -> None:
+def _apply_retrying(api: KubeApi, manifests: Sequence[dict[str, object]], *, within: float) -> None:
     """Apply in order; a refusal that only means "not yet" (default roles and namespaces are being made) is retried."""
     deadline = time.monotonic() + within
     for manifest in manifests:

@@ -133,7 +133,7 @@ class LabTarget:
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)
                 cluster.wait_probers(within=start)
-                cluster.wait_canary()
+                cluster.wait_canary(within=start)
                 say(f"{len(places)} places answer")
         except BaseException:
             self._abandon(folder)
