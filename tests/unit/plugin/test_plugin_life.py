@@ -122,19 +122,19 @@ def test_a_signal_takes_the_cluster_down_and_reports_what_was_judged(world, numb
         '@pytest.mark.requirement("P2P-01")\ndef test_one(): pass\n'
         '@pytest.mark.requirement("P2P-02")\ndef test_two(): Path("here.txt").touch(); time.sleep(60)\n'
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *world.arguments()],
-        cwd=world.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + 30
-    while not (world.path / "here.txt").exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 10, output
+    # Whoever runs these tests in the background had SIGINT ignored, and that is inherited.
+    argv = ["env", "--default-signal", sys.executable, "-m", "pytest", *world.arguments()]
+    output = world.path / "output.txt"
+    with output.open("wb") as stream, subprocess.Popen(argv, cwd=world.path, stdout=stream, stderr=stream) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while not (world.path / "here.txt").exists() and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.02)
+            process.send_signal(number)
+            process.wait(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 10, output.read_text()
     assert world.events == ["up", "down"]
     assert world.verdicts == {"P2P-01": "pass"}
     assert world.report["aborted"] == ("interrupted" if number == signal.SIGINT else number.name)
