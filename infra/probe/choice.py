@@ -8,12 +8,22 @@ from math import ceil, log
 
 from kip_conformance.infra.probe.observation import Observation
 
-__all__ = ["attempts_for", "chosen", "worst"]
+__all__ = ["attempts_for", "chosen", "is_lone", "worst"]
 
 
 def attempts_for(peers: int, *, chance: float = 1e-9) -> int:
     """How many even choices among `peers` miss any one of them with less than `chance`: peers * (1 - 1/peers)^n."""
     return 3 if peers < 2 else ceil(log(chance / peers) / log(1 - 1 / peers))
+
+
+def is_lone(observations: Sequence[Observation]) -> bool:
+    """Whether so few of many attempts timed out that a busy machine explains it better than a dead peer.
+
+    One in fifty, of at least thirty. A peer that is dead but chosen takes a far greater share, and would have to be
+    missed twice: for two live peers and a dead one the chance of both is below one in 10^9.
+    """
+    timeouts = sum(observation.kind == "timeout" for observation in observations)
+    return len(observations) >= 30 and 0 < timeouts <= max(1, len(observations) // 50)
 
 
 _SEVERITY = ("wrong_peer", "no_name", "timeout", "unreachable", "reset", "refused")

@@ -18,7 +18,7 @@ from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.grid import Grid, Site
 from kip_conformance.infra.probe import prober
 from kip_conformance.infra.probe.answers import Interface, Resolution, SizeAnswer, Stats
-from kip_conformance.infra.probe.choice import attempts_for, chosen, worst
+from kip_conformance.infra.probe.choice import attempts_for, chosen, is_lone, worst
 from kip_conformance.infra.probe.interview import Interview
 from kip_conformance.infra.probe.observation import Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget, Station
@@ -107,6 +107,9 @@ class Driver:
         The grid's columns are the target itself (the worst of all attempts) and each peer (open when it answered at
         least once, else a wrong_peer that says how often it was not chosen). By default the attempts are so many that
         an even choice misses any of the peers with a chance below one in 10^9.
+
+        No attempt is repeated by itself: the repetition would meet another peer and hide a dead one. Instead a lone
+        timeout among many answers is settled by asking that client's whole series again (see choice.is_lone).
         """
         if not target.peers:
             raise UsageError(f"target {target.name} names no peers: there is nothing to choose among")
@@ -118,16 +121,27 @@ class Driver:
         ]
         times = attempts or attempts_for(len(target.peers))
         questions = [Question(client.name, target) for client in asking for _ in range(times)]
-        seen = self._observe(questions, timeout, options)
+        series = self._series(questions, timeout, options)
+        again = [question for question in questions if is_lone(series[question.client])]
+        series.update(self._series(again, timeout, options))
         observations: dict[tuple[str, str], Observation] = {}
         for client in asking:
-            mine = [observation for question, observation in seen if question.client == client.name]
+            mine = series[client.name]
             observations[client.name, target.name] = worst(mine)
             for peer in target.peers:
                 observations[client.name, peer] = chosen(mine, peer, self._places[client.name].sources)
         if self._pairs is not None:
             observations = {pair: observations[pair] for pair in observations if pair in self._pairs}
         return self._grid(observations, target.protocol, title)
+
+    def _series(
+        self, questions: Sequence[Question], timeout: float, options: Mapping[str, Any]
+    ) -> dict[str, list[Observation]]:
+        """The observations of each client, by name."""
+        series: dict[str, list[Observation]] = {}
+        for question, observation in self._observe(questions, timeout, {"attempts": 1, **options}):
+            series.setdefault(question.client, []).append(observation)
+        return series
 
     def one(self, client: Place | Station, target: ProbeTarget, *, timeout: float = 1.0, **options: Any) -> Observation:
         """One probe. `options` as for `all`. Raises HarnessError when nothing can be concluded from it."""

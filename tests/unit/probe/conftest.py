@@ -188,6 +188,16 @@ def machine() -> Iterator[LocalMachine]:
     local.close()
 
 
+@pytest.fixture(scope="session")
+def driver(village: list[Resident], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A driver over the village, for tests that do not care about its channels."""
+    machine = LocalMachine()
+    places = [one.place for one in village]
+    with Driver(places, {"here": machine}, tmp_path_factory.mktemp("driver") / "none", host_prober=PROBER) as made:  # type: ignore[dict-item]
+        yield made
+    machine.close()
+
+
 @pytest.fixture
 def driver_of(machine: LocalMachine, tmp_path: Path) -> Iterator[Callable[..., Driver]]:
     """Makes drivers over residents."""

@@ -23,8 +23,7 @@ def towards(resident, address, port, protocol, **options):
 
 
 @PROTOCOLS
-def test_every_pair_is_open_with_peer_and_source(village, driver_of, protocol):
-    driver = driver_of(*village)
+def test_every_pair_is_open_with_peer_and_source(village, driver, protocol):
     grid = driver.all(driver.places, driver.places, protocol)
     assert len(grid) == 6
     assert grid == every_pair(
@@ -35,14 +34,12 @@ def test_every_pair_is_open_with_peer_and_source(village, driver_of, protocol):
 
 @PROTOCOLS
 @pytest.mark.parametrize(("size", "reply_size"), [(2000, 0), (0, 2000), (60000, 60000)])
-def test_payloads_are_verified_at_both_ends(village, driver_of, protocol, size, reply_size):
-    driver = driver_of(*village)
+def test_payloads_are_verified_at_both_ends(village, driver, protocol, size, reply_size):
     grid = driver.all(driver.places[:1], driver.places, protocol, size=size, reply_size=reply_size)
     assert grid == every_pair(driver.places[:1], driver.places, is_open())
 
 
-def test_a_megabyte_of_tcp_goes_both_ways(village, driver_of):
-    driver = driver_of(*village)
+def test_a_megabyte_of_tcp_goes_both_ways(village, driver):
     target = driver.at("bob").tcp()
     assert driver.one(driver.at("ada"), target, size=1 << 20, reply_size=1 << 20, timeout=10).is_open
 
@@ -56,8 +53,7 @@ def test_a_closed_port_is_refused_and_denied(village, driver_of, mute):
 
 
 @PROTOCOLS
-def test_silence_is_a_timeout_after_two_attempts_and_one_window(village, driver_of, mute, protocol):
-    driver = driver_of(*village)
+def test_silence_is_a_timeout_after_two_attempts_and_one_window(village, driver, mute, protocol):
     driver.open()
     start = time.monotonic()
     observation = driver.one(driver.at("ada"), towards(village[1], *mute, protocol), timeout=0.3)
@@ -67,17 +63,15 @@ def test_silence_is_a_timeout_after_two_attempts_and_one_window(village, driver_
 
 
 @PROTOCOLS
-def test_an_answer_from_another_place_is_a_wrong_peer(village, driver_of, protocol):
-    driver = driver_of(*village)
+def test_an_answer_from_another_place_is_a_wrong_peer(village, driver, protocol):
     cyd = village[2].place
     observation = driver.one(driver.at("ada"), towards(village[1], cyd.address, cyd.ports[0], protocol))
     assert (observation.kind, observation.peer) == ("wrong_peer", "cyd")
     assert not is_denied(observation)
 
 
-def test_another_prober_under_the_same_name_is_a_wrong_peer(village, resident, driver_of):
+def test_another_prober_under_the_same_name_is_a_wrong_peer(village, resident, driver):
     impostor = resident("bob")
-    driver = driver_of(*village)
     target = towards(village[1], impostor.place.address, impostor.place.ports[0], "tcp")
     observation = driver.one(driver.at("ada"), target)
     assert observation.kind == "wrong_peer"
@@ -128,8 +122,7 @@ def test_a_dead_listener_does_not_matter_where_everything_is_open(village, resid
     assert driver.one(driver.at("ada"), target).is_open
 
 
-def test_a_request_that_arrived_is_neither_denied_nor_open(village, driver_of, forwarder):
-    driver = driver_of(*village)
+def test_a_request_that_arrived_is_neither_denied_nor_open(village, driver, forwarder):
     address = forwarder("127.0.0.1", village[1].place.ports[0])
     observation = driver.one(driver.at("ada"), towards(village[1], *address, "udp"), timeout=0.3)
     assert observation.kind == "timeout"
@@ -139,8 +132,7 @@ def test_a_request_that_arrived_is_neither_denied_nor_open(village, driver_of, f
         is_denied(observation)
 
 
-def test_without_anybody_to_vouch_silence_is_no_denial(village, driver_of, mute):
-    driver = driver_of(*village)
+def test_without_anybody_to_vouch_silence_is_no_denial(village, driver, mute):
     observation = driver.one(driver.at("ada"), ProbeTarget("void", *mute, "udp", ()), timeout=0.2)
     assert NOT_VOUCHED in observation.detail
     with pytest.raises(HarnessError, match="no denial"):
@@ -157,21 +149,18 @@ def test_a_name_that_does_not_exist_is_no_name(resident, driver_of, tmp_path, na
     assert "no.such.name.invalid" in observation.detail
 
 
-def test_a_probe_that_cannot_be_sent_is_a_harness_error(village, driver_of):
-    driver = driver_of(*village)
+def test_a_probe_that_cannot_be_sent_is_a_harness_error(village, driver):
     with pytest.raises(HarnessError, match=r"could not probe .*EADDRNOTAVAIL"):
         driver.one(driver.at("ada"), driver.at("bob").tcp(), bind="192.0.2.77")
 
 
-def test_a_bad_request_is_a_harness_error_and_is_not_repeated(village, driver_of):
-    driver = driver_of(*village)
+def test_a_bad_request_is_a_harness_error_and_is_not_repeated(village, driver):
     with pytest.raises(HarnessError, match="unknown field colour"):
         driver.one(driver.at("ada"), driver.at("bob").tcp(), colour="blue")
 
 
 @PROTOCOLS
-def test_through_shows_the_target_and_each_peer(village, driver_of, balancer, protocol):
-    driver = driver_of(*village)
+def test_through_shows_the_target_and_each_peer(village, driver, balancer, protocol):
     address = balancer([(one.place.address, one.place.ports[0]) for one in village[1:]], protocol)
     service = ProbeTarget("service", *address, protocol, ("bob", "cyd"))
     grid = driver.through([driver.at("ada")], service)
@@ -179,23 +168,21 @@ def test_through_shows_the_target_and_each_peer(village, driver_of, balancer, pr
     assert all(observation.is_open for observation in grid.values())
 
 
-def test_a_peer_that_is_never_chosen_shows(village, driver_of):
-    driver = driver_of(*village)
+def test_a_peer_that_is_never_chosen_shows(village, driver):
     bob = village[1].place
     grid = driver.through([driver.at("ada")], ProbeTarget("service", bob.address, bob.ports[0], "tcp", ("bob", "cyd")))
     assert grid["ada", "bob"].is_open
     assert str(grid["ada", "cyd"]) == "wrong_peer(none: never chosen in 31 probes)"
 
 
-def test_through_shows_the_worst_attempt(village, driver_of, balancer, mute):
-    driver = driver_of(*village)
+def test_through_shows_the_worst_attempt(village, driver, balancer, mute):
     bob = village[1].place
     address = balancer([(bob.address, bob.ports[0]), mute], "tcp")
     target = ProbeTarget("service", *address, "tcp", ("bob",))
     grid = driver.through([driver.at("ada")], target, attempts=6, timeout=0.2)
     assert grid["ada", "bob"].is_open
-    assert not grid["ada", "service"].is_open
-    assert "of 6 attempts" in grid["ada", "service"].detail
+    assert grid["ada", "service"].kind == "timeout"
+    assert grid["ada", "service"].detail.endswith("of 6 attempts: timeout 3")
 
 
 @pytest.mark.parametrize(("peers", "least"), [(1, 3), (2, 31), (4, 77), (8, 171)])
@@ -205,8 +192,7 @@ def test_attempts_make_a_missed_peer_rarer_than_one_in_a_billion(peers, least):
     assert peers * (1 - 1 / peers) ** attempts < 1e-9
 
 
-def test_probes_read_as_they_are_said(village, driver_of):
-    driver = driver_of(*village)
+def test_probes_read_as_they_are_said(village, driver):
     ada, bob = driver.at("ada"), driver.at(village[1].place)
     assert is_open(to=bob, source=ada)(ada >> bob.tcp())
     assert is_open(to=bob, source=ada)(ada >> bob.udp(village[1].place.ports[1]))
@@ -223,8 +209,7 @@ def test_pairs_restrict_every_grid(village, driver_of):
     assert not driver_of(*village, pairs=[]).all(driver.places, driver.places, "tcp")
 
 
-def test_batches_of_several_threads_overlap(village, driver_of):
-    driver = driver_of(*village)
+def test_batches_of_several_threads_overlap(village, driver):
     grids, errors = [], []
 
     def probe():
@@ -300,16 +285,14 @@ def test_a_strange_hello_is_a_harness_error(village, driver_of, machine, hello, 
         driver.open()
 
 
-def test_interfaces_are_as_the_place_sees_them(village, driver_of):
-    driver = driver_of(*village)
+def test_interfaces_are_as_the_place_sees_them(village, driver):
     loopback = next(item for item in driver.addresses(driver.places[0]) if item.name == "lo")
     assert loopback.is_up
     assert loopback.mtu >= 1500
     assert "127.0.0.1/8" in loopback.addresses
 
 
-def test_packets_that_fit_pass_and_larger_ones_are_told_the_mtu(village, driver_of):
-    driver = driver_of(*village)
+def test_packets_that_fit_pass_and_larger_ones_are_told_the_mtu(village, driver):
     loopback = next(item for item in driver.addresses(driver.places[0]) if item.name == "lo")
     fits, larger = min(loopback.mtu, 65535), loopback.mtu + 1
     answers = driver.mtu(driver.at("ada"), driver.at("bob"), [1000, min(fits, 65535)])
@@ -331,12 +314,12 @@ def test_a_place_can_be_added_and_removed(village, driver_of):
 
 
 def test_nothing_is_left_after_close(village, driver_of):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     driver = driver_of(*village)
     driver.open()
-    assert threading.active_count() > before
+    assert [thread.name for thread in set(threading.enumerate()) - before].count("probe-driver") == 1
     driver.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "probe-driver"]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "probe-driver"]
     with pytest.raises(HarnessError, match="closed"):
         driver.open()
     driver.close()
