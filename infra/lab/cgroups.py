@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
 
-__all__ = ["ROOT", "cgroup_version", "create", "known_runs", "lab_group", "leftovers", "remove"]
+from kip_conformance.infra.errors import EnvironmentFault
+
+__all__ = ["ROOT", "cgroup_version", "create", "known_runs", "lab_group", "leftovers", "remove", "require"]
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "kip-"
-# What kubelet refuses to start without on v2; whatever else the kernel offers is enabled as well.
-_V2_WANTED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
+# A node without one of these would not be what users have: kubelet counts on each when it makes a pod's group.
+_NEEDED = ("cpu", "cpuset", "memory", "pids")
+# Kubelet also wants huge pages wherever the root of v2 offers them; runc limits io where it can.
+_HANDED_DOWN = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 
 def cgroup_version(root: Path = ROOT) -> int:
     """1 or 2: a unified hierarchy has its controllers file at the top."""
     return 2 if (root / "cgroup.controllers").exists() else 1
+
+
+def require(root: Path = ROOT) -> int:
+    """The version, when a lab can be made there. Changes nothing.
+
+    Raises EnvironmentFault with all that is missing, or with why v2 could not hand its controllers down to a lab: a
+    group other than the true root either holds processes or has children with controllers, never both ("no internal
+    processes" in the kernel's cgroup-v2 document). In a container with a cgroup namespace the top is such a group.
+    """
+    version = cgroup_version(root)
+    if version == 1:
+        missing = [controller for controller in _NEEDED if not (root / controller).is_dir()]
+        if missing:
+            raise EnvironmentFault(
+                f"cgroup v1 without {', '.join(missing)}: mount it below {root}, or boot with cgroup v2"
+            )
+        return version
+    offered = (root / "cgroup.controllers").read_text().split()
+    missing = [controller for controller in _NEEDED if controller not in offered]
+    if missing:
+        raise EnvironmentFault(
+            f"cgroup v2 at {root} without {', '.join(missing)}: a kernel may have them on v1 (boot with "
+            f"cgroup_no_v1=all), a container must have them delegated to it"
+        )
+    closed = [controller for controller in _HANDED_DOWN if controller in offered and controller not in _enabled(root)]
+    if closed and _cannot_open(root):
+        raise EnvironmentFault(_internal_processes(root, closed))
+    if not os.access(root, os.W_OK):
+        raise EnvironmentFault(f"{root} cannot be written: a container must be privileged to run a lab")
+    return version
 
 
 def lab_group(run_id: str) -> str:
@@ -29,38 +64,70 @@ def _hierarchies(root: Path) -> list[Path]:
     """Where groups can be: on v1 also the v2 mount that tracks processes only, for runc mirrors its groups there."""
     if cgroup_version(root) == 2:
         return [root]
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()]
+    # systemd's links, like cpu -> cpu,cpuacct, would show the same hierarchy again.
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()] if root.is_dir() else []
 
 
 def _controlled(root: Path) -> list[Path]:
-    """The hierarchies that have controllers, in which the lab's own groups are made."""
+    """The v1 hierarchies that have controllers, in which the lab's own groups are made."""
     return [path for path in _hierarchies(root) if path.name != "unified"]
 
 
 def create(run_id: str, machines: list[str], root: Path = ROOT) -> None:
-    """Make the lab's group and one below it per machine, ready for kubelet. Raises OSError."""
-    for hierarchy in _controlled(root):
-        top = hierarchy / lab_group(run_id)
-        for group in [top, *(top / machine for machine in machines)]:
-            group.mkdir(exist_ok=True)
-            if cgroup_version(root) == 2:
-                _delegate(group.parent)
-            elif hierarchy.name.split(",")[0] == "cpuset" or (group / "cpuset.cpus").exists():
-                # A v1 cpuset starts empty, and nothing can run in an empty one.
-                for name in ("cpuset.cpus", "cpuset.mems"):
-                    (group / name).write_text((group.parent / name).read_text())
-        if cgroup_version(root) == 2:
-            for machine in machines:
-                _delegate(top / machine)
+    """Make the lab's group and one below it per machine, ready for kubelet.
+
+    Controllers that v2's root did not hand down so far stay handed down after the lab: others may have begun to use
+    them meanwhile, and would lose their limits. Raises EnvironmentFault as `require` does, and OSError.
+    """
+    if require(root) == 1:
+        for hierarchy in _controlled(root):
+            _create_v1(hierarchy / lab_group(run_id), machines)
+        return
+    top = root / lab_group(run_id)
+    _hand_down(root)
+    for group in (top, *(top / machine for machine in machines)):
+        group.mkdir(exist_ok=True)
+        _hand_down(group)
 
 
-def _delegate(group: Path) -> None:
-    """Enable every wanted controller for the children of `group` (v2)."""
-    offered = (group / "cgroup.controllers").read_text().split()
-    enabled = (group / "cgroup.subtree_control").read_text().split()
-    for controller in _V2_WANTED:
+def _create_v1(top: Path, machines: list[str]) -> None:
+    for group in (top, *(top / machine for machine in machines)):
+        group.mkdir(exist_ok=True)
+        if (group / "cpuset.cpus").exists():
+            # A v1 cpuset starts empty, and nothing can run in an empty one.
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                (group / name).write_text((group.parent / name).read_text())
+
+
+def _enabled(group: Path) -> list[str]:
+    return (group / "cgroup.subtree_control").read_text().split()
+
+
+def _cannot_open(group: Path) -> bool:
+    """Whether the rule of no internal processes binds this group now: only the true root has no type."""
+    return (group / "cgroup.type").exists() and bool((group / "cgroup.procs").read_text().split())
+
+
+def _internal_processes(group: Path, controllers: list[str]) -> str:
+    return (
+        f"control group {group} holds processes and so cannot hand down {', '.join(controllers)}: in a container, move "
+        f"them to a group below it first, or start the container with the host's cgroup namespace"
+    )
+
+
+def _hand_down(group: Path) -> None:
+    """Enable every wanted controller that `group` has for its children (v2)."""
+    offered, enabled = (group / "cgroup.controllers").read_text().split(), _enabled(group)
+    for controller in _HANDED_DOWN:
         if controller in offered and controller not in enabled:
-            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+            try:
+                (group / "cgroup.subtree_control").write_text(f"+{controller}")
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    raise EnvironmentFault(_internal_processes(group, [controller])) from error
+                raise EnvironmentFault(
+                    f"control group {group} cannot hand down {controller}: {os.strerror(error.errno or 0)}"
+                ) from error
 
 
 def remove(run_id: str, root: Path = ROOT, *, within: float = 5.0) -> list[Path]:
@@ -74,9 +141,11 @@ def remove(run_id: str, root: Path = ROOT, *, within: float = 5.0) -> list[Path]
 
 
 def _remove_tree(top: Path) -> bool:
-    for folder, _, _ in os.walk(top, topdown=False):
-        with contextlib.suppress(OSError):
-            Path(folder).rmdir()
+    with contextlib.suppress(OSError):
+        for child in top.iterdir():
+            if child.is_dir():
+                _remove_tree(child)
+        top.rmdir()
     return not top.exists()
 
 

@@ -33,7 +33,7 @@ BASE_ENVIRONMENT = {
 }
 
 
-def start_supervisor(folder: LabFolder, *, within: float = 5.0) -> tuple[Control, int]:
+def start_supervisor(folder: LabFolder, *, within: float = 30.0) -> tuple[Control, int]:
     """Start the lab's supervisor; returns its client and the lifeline.
 
     The lab lives until the lifeline (a descriptor) is closed or this process ends, unless it is told to be kept.
@@ -66,6 +66,8 @@ def start_supervisor(folder: LabFolder, *, within: float = 5.0) -> tuple[Control
         except HarnessError:
             if time.monotonic() > deadline or process.poll() not in (None, 0):
                 os.close(lifeline)
+                process.kill()
+                process.wait()
                 said = (folder.log / "supervisor.log").read_text(errors="replace").strip().splitlines()
                 raise HarnessError(
                     f"lab {folder.run_id}: its supervisor did not start: {said[-1] if said else 'it said nothing'}"

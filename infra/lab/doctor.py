@@ -60,12 +60,7 @@ def _cni_plugins() -> str:
 
 
 def _cgroups() -> str:
-    version = cgroups.cgroup_version()
-    if version == 1:
-        missing = [c for c in ("cpu", "cpuset", "memory", "pids") if not (cgroups.ROOT / c).is_dir()]
-        if missing:
-            raise EnvironmentFault(f"cgroup v1 without {', '.join(missing)}: mount it below {cgroups.ROOT}")
-    return f"v{version}"
+    return f"v{cgroups.require()}"
 
 
 def _inotify() -> str:
