@@ -69,6 +69,13 @@ def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="NAME", action="append", help="measure this alone (repeatable)")
     parser.add_argument("--runs", metavar="N", type=int, default=5, help="rounds of each (default: 5)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every value to this file, too")
+    parser.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="wait so long, at most, before each round until the machine is idle (default: 0)",
+    )
     parser.add_argument("--attach", metavar="RUN", default="", help="matrix and rate: use this kept lab; it stays up")
     return parser
 
@@ -81,7 +88,7 @@ def _chosen(names: Sequence[str] | None, modules: dict[str, ModuleType]) -> dict
 
 
 def _measure(chosen: dict[str, ModuleType], options: argparse.Namespace) -> int:
-    figures = Figures(lambda line: print(line, file=sys.stderr, flush=True))
+    figures = Figures(lambda line: print(line, file=sys.stderr, flush=True), patience=options.patience)
     facts = {**environment(), "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "runs": str(options.runs)}
     if others := other_labs(options.attach):
         facts["other labs on this machine"] = ", ".join(others)

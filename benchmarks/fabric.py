@@ -25,20 +25,20 @@ NEEDS_ROOT = True
 
 def run(session: Session) -> None:
     """Adds the figures of every round, each in namespaces of its own."""
-    start = network_state()
+    nothing, plan = NetworkState(()), network_state()
     changes = {
-        "three machines from nothing": start,
-        "one rule in a security group": one_more_rule(start),
-        "one route in a route table": one_more_route(start),
-        "nothing to do": start,
+        "three machines from nothing": (nothing, plan),
+        "one rule in a security group": (plan, one_more_rule(plan)),
+        "one route in a route table": (plan, one_more_route(plan)),
+        "nothing to do": (plan, plan),
     }
     for _ in session.each_round("fabric"):
         with supervisor() as control:
             fabric = Fabric(control, control.folder.path / "fabric.json")
-            for what, state in changes.items():
-                reconcile(fabric, start if what != "three machines from nothing" else NetworkState(start.vpcs[:0]))
+            for what, (before, after) in changes.items():
+                reconcile(fabric, before)
                 began = time.perf_counter()
-                lines = reconcile(fabric, state)
+                lines = reconcile(fabric, after)
                 session.figures.add(f"fabric: {what}", (time.perf_counter() - began) * 1000, "ms")
                 session.figures.note(f"fabric, lines: {what}", lines)
 

@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,17 +56,23 @@ class Figure:
 
 
 class Figures:
-    """Collects figures. `say` gets one line for each value as it comes."""
+    """Collects figures. `say` gets one line for each value as it comes.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    With `patience`, each round first waits up to so many seconds until nobody else works on this machine.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, patience: float = 0.0) -> None:
+        self.say, self._patience = say, patience
         self.all: dict[str, Figure] = {}
         self.notes: dict[str, Any] = {}
         self._load = load()
 
     def next_round(self, number: int, rounds: int, what: str) -> None:
         """Say where we are, and take the machine's load: the figures that follow carry it."""
+        waited = wait_until_idle(self._patience)
         self._load = load()
+        if waited > 1.5:
+            self.say(f"{what}: waited {waited:.0f} s for this machine to be idle")
         self.say(f"{what}: round {number} of {rounds} (load {self._load:.1f})")
 
     def add(self, name: str, value: float, unit: str, *, target: float | None = None, is_floor: bool = False) -> None:
@@ -83,6 +90,24 @@ class Figures:
 def load() -> float:
     """The machine's load average over the last minute, our own share included."""
     return os.getloadavg()[0]
+
+
+def wait_until_idle(patience: float) -> float:
+    """Wait until four fifths of the processors' time of a second were idle; returns the seconds waited, at most so."""
+    start = time.monotonic()
+    while time.monotonic() - start < patience:
+        before = _jiffies()
+        time.sleep(1.0)
+        idle, total = (now - then for now, then in zip(_jiffies(), before, strict=True))
+        if idle > 0.8 * total:
+            break
+    return time.monotonic() - start
+
+
+def _jiffies() -> tuple[int, int]:
+    """Idle and all time of the processors, in clock ticks (proc(5), /proc/stat)."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
 
 
 def shown(value: float) -> str:
@@ -122,7 +147,9 @@ def environment() -> Mapping[str, str]:
     """What the figures depend on."""
     memory = int(Path("/proc/meminfo").read_text().split()[1]) >> 20
     here = Path(__file__).parent
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
     return {
         "commit": commit.stdout.strip() or "unknown",
         "machine": f"{os.cpu_count()} cores, {memory} GiB, {platform.machine()}",

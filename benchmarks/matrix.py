@@ -82,10 +82,10 @@ def _rules(places: tuple[Place, ...]) -> str:
     addresses = ", ".join(place.address for place in places)
     ports = ", ".join(str(port) for port in places[0].ports)
     match = f"ip daddr {{ {addresses} }} meta l4proto {{ tcp, udp }} th dport {{ {ports} }} drop"
-    chains = " ".join(
-        f"chain {hook} {{ type filter hook {hook} priority -10; {match}; }}" for hook in ("forward", "input")
+    chains = "\n".join(
+        f"chain {hook} {{\ntype filter hook {hook} priority -10\n{match}\n}}" for hook in ("forward", "input")
     )
-    return f"table {_TABLE} {{ {chains} }}"
+    return f"table {_TABLE} {{\n{chains}\n}}\n"
 
 
 def _everywhere(machine: Machine, commands: str, *, must: bool = True) -> None:

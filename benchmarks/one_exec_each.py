@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kip_conformance.infra.probe.driver import ProbeTarget
@@ -18,9 +18,11 @@ from kip_conformance.infra.targets.protocol import Completed, Place
 
 from benchmarks.probing import Result, targets_of
 
-__all__ = ["AT_A_TIME", "matrix"]
+__all__ = ["AT_A_TIME", "matrix", "nothing"]
 
 AT_A_TIME = 15
+
+Commands = Mapping[tuple[Place, ProbeTarget], tuple[str, ...]]
 
 _CONNECT = """
 import socket, sys
@@ -39,7 +41,7 @@ except OSError:
 
 def matrix(kubeconfig: Path, places: Sequence[Place], *, is_open: bool, timeout: float = 1.0) -> Result:
     """Every place and every listener. Wrong is an exit code other than what `is_open` calls for."""
-    commands = {
+    commands: Commands = {
         (place, target): (
             *("/usr/bin/python3", "-I", "-S", "-c", _CONNECT),
             *(target.address, str(target.port), target.protocol, str(timeout)),
@@ -52,11 +54,11 @@ def matrix(kubeconfig: Path, places: Sequence[Place], *, is_open: bool, timeout:
 
 def nothing(kubeconfig: Path, places: Sequence[Place]) -> Result:
     """As many execs of a program that does nothing: less than this no tool can need that starts one for each probe."""
-    commands = {(place, target): ("/bin/true",) for place in places for target in targets_of(places)}
+    commands: Commands = {(place, target): ("/bin/true",) for place in places for target in targets_of(places)}
     return _measured(kubeconfig, commands, 0)
 
 
-def _measured(kubeconfig: Path, commands: dict[tuple[Place, ProbeTarget], tuple[str, ...]], code: int) -> Result:
+def _measured(kubeconfig: Path, commands: Commands, code: int) -> Result:
     access = load_kubeconfig(kubeconfig)
     start = time.perf_counter()
     ended = asyncio.run(_run_all(access, commands))
@@ -66,7 +68,7 @@ def _measured(kubeconfig: Path, commands: dict[tuple[Place, ProbeTarget], tuple[
     return Result(seconds, len(ended), len(wrong), example)
 
 
-async def _run_all(access: ApiAccess, commands: dict[tuple[Place, ProbeTarget], tuple[str, ...]]) -> list[Completed]:
+async def _run_all(access: ApiAccess, commands: Commands) -> list[Completed]:
     free = asyncio.Semaphore(AT_A_TIME)
 
     async def one(place: Place, argv: tuple[str, ...]) -> Completed:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from kip_conformance.infra.judge.grid import Grid
 from kip_conformance.infra.probe.driver import Driver, ProbeTarget
 from kip_conformance.infra.probe.observation import DENIED_KINDS, NOT_VOUCHED, REQUEST_ARRIVED
-from kip_conformance.infra.targets.protocol import Place
+from kip_conformance.infra.targets.protocol import Place, Protocol4
 
 __all__ = ["Result", "all_denied", "all_open", "targets_of"]
 
-PROTOCOLS = ("tcp", "udp")
+PROTOCOLS: tuple[Protocol4, ...] = ("tcp", "udp")
 
 
 @dataclass(frozen=True, slots=True)
