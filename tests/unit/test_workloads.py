@@ -9,6 +9,7 @@ from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import ApiRefusal
 from kip_conformance.infra.targets.protocol import Place, PodRef
 from kip_conformance.infra.workloads import namespaces, reading, services
+from kip_conformance.infra.workloads import sweep as sweeping
 from kip_conformance.infra.workloads.reading import ClusterReader, NodeView, PodView, shared_addresses
 from kip_conformance.infra.workloads.services import Services
 
@@ -38,8 +39,9 @@ class Api:
     log: list[str] = []  # noqa: RUF012
     objects: dict[str, list[dict]] = {}  # noqa: RUF012
 
-    def list(self, kind, namespace=None):
-        return self.objects.get(kind, [])
+    def list(self, kind, namespace=None, *, labels=None):
+        found = self.objects.get(kind, [])
+        return [each for each in found if (labels or {}).items() <= each["metadata"].get("labels", {}).items()]
 
     def find(self, kind, name, namespace=None):
         return next((each for each in self.objects.get(kind, []) if each["metadata"]["name"] == name), None)
@@ -62,7 +64,7 @@ class Api:
 @pytest.fixture
 def api(monkeypatch):
     Api.log, Api.objects = [], {}
-    for module in (reading, services, namespaces):
+    for module in (reading, services, namespaces, sweeping):
         monkeypatch.setattr(module, "KubeApi", Api)
     return Api
 
@@ -184,3 +186,15 @@ def test_a_namespace_lives_as_long_as_its_block(api):
     with namespaces.temporary_namespace(NOWHERE, "r1-main-1", labels={}):
         assert api.log == ["create Namespace r1-main-1"]
     assert api.log[-1] == "delete Namespace r1-main-1"
+
+
+def test_a_sweep_deletes_what_carries_the_run_s_label_and_nothing_else(api):
+    def labelled(name: str, run: str) -> dict:
+        return {"metadata": {"name": name, "labels": {sweeping.MADE_BY: run}}}
+
+    api.objects = {
+        "Service": [labelled("mine", "r1"), labelled("theirs", "r2"), {"metadata": {"name": "kubernetes"}}],
+        "Namespace": [labelled("mine-too", "r1"), {"metadata": {"name": "default"}}],
+    }
+    assert sweeping.sweep(NOWHERE, "r1") == ("mine", "mine-too")
+    assert api.log == ["delete Service mine", "delete Namespace mine-too"]

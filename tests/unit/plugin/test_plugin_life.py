@@ -150,6 +150,17 @@ def test_stopping_at_the_first_failure_is_exit_code_1(world):
     assert world.events == ["up", "down"]
 
 
+def test_what_an_interrupted_run_may_have_left_in_a_kept_cluster_is_swept(world, monkeypatch):
+    swept = []
+    monkeypatch.setattr("kip_conformance.infra.workloads.sweep.sweep", lambda kubeconfig, run: swept.append(run))
+    world.suite(ROW.format("raise KeyboardInterrupt"))
+    world.run("--kip-keep", "always")
+    assert world.events == ["up", "keep"]
+    assert len(swept) == 1
+    world.run("--kip-keep", "never")
+    assert len(swept) == 1
+
+
 def test_nothing_of_the_run_s_own_bookkeeping_is_left(world):
     world.suite(SERVICES)
     world.run()
