@@ -194,6 +194,8 @@ def _profile_result(
     why = [f"{count} row{'' if count == 1 else 's'} {what}" for what, count in gaps.items() if count]
     if not run.is_selection_complete:
         why.append("only a selection was run")
+    if run.budgets_beyond_cap:
+        why.append(f"budget beyond its cap: {', '.join(run.budgets_beyond_cap)}")
     if run.aborted:
         why.append(run.aborted)
     result: Result = "not conformant" if failed else "partial" if why else "conformant"

@@ -89,7 +89,8 @@ class RunInfo:
     the suites are started here (empty: reports/rerun.py finds out), `attach` the kept lab that a rerun can use,
     `aborted` why the run ended before its last item (empty: it did not), `is_interrupted` whether that was against
     the user's own rules (a signal, an internal error; not --maxfail), `unreached` the keys of items that were planned
-    and never judged. `started` is ISO 8601 with a time zone, `budgets` and `duration` are seconds.
+    and never judged, `budgets_beyond_cap` the budgets larger than a conformant run may have. `started` is ISO 8601
+    with a time zone, `budgets` and `duration` are seconds.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class RunInfo:
     is_selection_complete: bool = True
     duration: float = 0.0
     budgets: dict[str, float] = field(default_factory=dict)
+    budgets_beyond_cap: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     attach: str = ""
     aborted: str = ""

@@ -54,6 +54,12 @@ def test_every_row_is_green_on_a_sound_network_and_leaves_nothing(suites, world)
     assert world.report["profiles"][0]["result"] == "conformant"
 
 
+def test_a_budget_beyond_its_cap_is_no_conformance(suites, world):
+    assert suites("--profile", "propagation=100") == {"pass": GREEN}
+    (profile,) = world.report["profiles"]
+    assert (profile["result"], profile["why"]) == ("partial", "budget beyond its cap: propagation")
+
+
 DROPS = {
     "one-direction": ([["node-a", "node-b", protocol] for protocol in ("tcp", "udp")], {"IDN-04", "P2P-02", "P2P-03"}),
     "udp": ([[one, other, "udp"] for one in PODS for other in PODS], {"IDN-04", "P2P-03"}),
