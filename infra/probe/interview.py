@@ -56,9 +56,12 @@ class Interview:
 
         A second look, at the questions in doubt alone, is taken when a probe timed out while a prober on either side
         ran late, or when a listener did not answer its own prober. Only then is silence silence, or a listener dead.
+        A question that was asked several times is asked again as often: repeating the unanswered ones alone would
+        let a target that chooses among its peers choose a live one this time, and hide the dead one.
         """
         first = await self._round(questions, timeout, options)
-        doubtful = [number for number in first.answers if self._is_doubtful(first, number)]
+        in_doubt = {questions[number] for number in first.answers if self._is_doubtful(first, number)}
+        doubtful = [number for number in first.answers if questions[number] in in_doubt]
         answered: dict[int, tuple[Round, int]] = {number: (first, number) for number in first.answers}
         if doubtful:
             second = await self._round([questions[number] for number in doubtful], timeout, options)
