@@ -185,6 +185,17 @@ def test_through_shows_the_worst_attempt(village, driver, balancer, mute):
     assert grid["ada", "service"].detail.endswith("of 6 attempts: timeout 3")
 
 
+def test_in_doubt_a_series_is_asked_again_as_a_whole(village, driver, balancer, mute, monkeypatch):
+    """Repeating the unanswered attempts alone would let the balancer choose the live peer this time."""
+    monkeypatch.setattr("kip_conformance.infra.probe.rounds.Round.ran_late", lambda *_: True)
+    bob = village[1].place
+    address = balancer([(bob.address, bob.ports[0]), mute], "tcp")
+    grid = driver.through(
+        [driver.at("ada")], ProbeTarget("service", *address, "tcp", ("bob",)), attempts=6, timeout=0.2
+    )
+    assert grid["ada", "service"].detail.endswith("of 6 attempts: timeout 3")
+
+
 @pytest.mark.parametrize(("peers", "least"), [(1, 3), (2, 31), (4, 77), (8, 171)])
 def test_attempts_make_a_missed_peer_rarer_than_one_in_a_billion(peers, least):
     attempts = attempts_for(peers)
