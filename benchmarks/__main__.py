@@ -38,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as stop:
         return 4 if stop.code else 0
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         chosen = _chosen(options.only, modules)
         if options.runs < 1:
@@ -88,6 +87,7 @@ def _chosen(names: Sequence[str] | None, modules: dict[str, ModuleType]) -> dict
 
 
 def _measure(chosen: dict[str, ModuleType], options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)  # else nothing would be taken down
     figures = Figures(lambda line: print(line, file=sys.stderr, flush=True), patience=options.patience)
     facts = {**environment(), "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "runs": str(options.runs)}
     if others := other_labs(options.attach):

@@ -14,7 +14,7 @@ from pathlib import Path
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.lab.state import LabFolder
 
-from benchmarks.memory import other_labs, pss, supervisor_of
+from benchmarks.memory import pss, supervisor_of
 from benchmarks.session import Session, new_run
 
 __all__ = ["ABOUT", "NEEDS_ROOT", "run"]
@@ -65,9 +65,6 @@ def stand_up(heard: Callable[[str, float], object], run_id: str = "") -> float:
     Raises HarnessError with the command's last words when it fails; nothing is left then either.
     """
     run_id = run_id or new_run()
-    others = other_labs(run_id)
-    if others:
-        print(f"  beside other labs: {', '.join(others)}", file=sys.stderr)
     start = time.monotonic()
     process = subprocess.Popen(
         [*_CLI, "up", "--run", run_id], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, bufsize=1
