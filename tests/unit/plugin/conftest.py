@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # noqa: F401
-import kip_conformance.fixtures.clusters
-import kip_conformance.fixtures.lifetime
-import kip_conformance.fixtures.places
-import kip_conformance.fixtures.probing
-import kip_conformance.fixtures.workloads  # noqa: F401
 import pytest
 import yaml
-from kip_conformance.reports.write import all_formats
+from kip_conformance.infra import targets
 
 pytest_plugins = ["pytester"]
 
-# A run in this process forgets what it imported. What all of them need is imported once, here.
-all_formats()
+# A run in this process forgets what it imported, and its next import would be a second copy of the same classes. So
+# everything that such a run may need is imported here, for good.
+importlib.import_module("jsonschema")
+for _name in ("fixtures", "infra.judge", "infra.probe", "infra.workloads", "reports"):
+    _package = importlib.import_module(f"kip_conformance.{_name}")
+    for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
+        importlib.import_module(_module.name)
 
 _CONFTEST = """
 from pathlib import Path
 import kip_conformance.infra.targets as targets
-targets.__path__[:] = [path for path in targets.__path__ if "kip-world" not in path]
 targets.__path__.append(str(Path(__file__).parent / "kip-world"))
 """
 
@@ -85,6 +85,8 @@ def world(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> World:
     # These tests may themselves be run by a worker; the runs that they start are none.
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)
+    # The run's conftest adds to this list; for the tests after this one it is what it was.
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__])
     pytester.makeconftest(_CONFTEST)
     folder = pytester.mkdir("kip-world")
     shutil.copy(Path(__file__).with_name("world.py"), folder / "fake.py")
