@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 python := .venv/bin/python
-packages := fixtures infra reports suites tests conftest.py
+packages := fixtures infra reports suites tests benchmarks conftest.py
 # A lab's programs are started by root, and root's output is often piped: let lines appear as they are written.
 export PYTHONUNBUFFERED := 1
 
@@ -28,7 +28,7 @@ test: ## Test this software itself: make check, then the tests that use a lab (r
 check: env ## ruff, mypy and the unit tests: seconds, no root
 	@$(python) -m ruff check $(packages)
 	@$(python) -m ruff format --check $(packages)
-	@$(python) -m mypy -p kip_conformance.infra -p kip_conformance.fixtures -p kip_conformance.reports
+	@$(python) -m mypy -p kip_conformance.infra -p kip_conformance.fixtures -p kip_conformance.reports -p benchmarks
 	@$(python) -m pytest tests/unit --quiet
 
 .PHONY: faults
@@ -53,4 +53,4 @@ lock: env ## Resolve requirements.lock and infra/setup/uv.lock.txt anew, keeping
 clean: ## Remove what killed labs left behind, and everything made in this folder but reports (caches stay)
 	@if [ -x $(python) ]; then .venv/bin/kip-conformance clean; fi
 	@rm -rf .venv .uv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
-	@find $(packages) benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(packages) -name __pycache__ -type d -prune -exec rm -rf {} +
