@@ -1,0 +1,1 @@
+"""VPN, peering and routes between networks. No row has entered yet."""

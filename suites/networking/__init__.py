@@ -1,0 +1,1 @@
+"""Pods, nodes and Services: what any network of a Kubernetes cluster must do."""

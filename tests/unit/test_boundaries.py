@@ -78,7 +78,7 @@ def test_the_list_of_packages_is_the_tree():
     assert sorted(packaging()["packages"]) == sorted(found)
 
 
-def test_every_package_says_what_it_is():
+def test_every_folder_of_modules_is_a_package():
     packages = {path.parent for path in sources(*PACKAGED)}
     assert [str(path) for path in packages if not (path / "__init__.py").exists()] == []
 
