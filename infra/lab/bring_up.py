@@ -95,7 +95,7 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
     for node in nodes:
         _start_containerd(control, node, parts)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        listening = pool.submit(_offer_api, control)
+        listening = pool.submit(_offer_api, control, patience / 6)
         api = listening.result()
         loaded = pool.submit(api.load)
         loaded.result()
@@ -161,8 +161,11 @@ def _start_kubelet(control: Control, node: NodeFiles, parts: Parts) -> None:
     control.daemon("kubelet", node.kubelet(parts.tools["kubelet"]), machine=node.node.name)
 
 
-def _offer_api(control: Control) -> KubeApi:
-    """Start the forwarder on a free port of 127.0.0.1 and write the operator's kubeconfig."""
+def _offer_api(control: Control, timeout: float) -> KubeApi:
+    """Start the forwarder on a free port of 127.0.0.1 and write the operator's kubeconfig.
+
+    `timeout` is how long one request of the bring-up itself may take, in seconds.
+    """
     folder = control.folder
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -177,7 +180,7 @@ def _offer_api(control: Control) -> KubeApi:
     pki = folder.pki
     server = f"https://127.0.0.1:{port}"
     write_kubeconfig(folder.kubeconfig, server, pki / "ca.crt", pki / "admin.crt", pki / "admin.key", embed=True)
-    return KubeApi(folder.kubeconfig)
+    return KubeApi(folder.kubeconfig, timeout=timeout)
 
 
 def _create_nodes(api: KubeApi) -> None:

@@ -1,0 +1,111 @@
+"""A lab on cgroup v2, which a machine with cgroup v1 cannot try by itself: in a guest that has nothing else."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .guest.machine import GuestRun, Machine, provide
+
+_CHECKOUT = Path(__file__).parents[2]
+# An emulated processor is some twenty times slower than this one; the largest budgets that conformance allows.
+_BUDGETS = "--profile start=300 --profile propagation=30 --profile probe_timeout=5"
+_MINUTES = 15
+
+
+@pytest.fixture(scope="module")
+def guest() -> Machine:
+    from kip_conformance.infra.lab.binaries.provide import provide as provide_programs
+    from kip_conformance.infra.lab.images import provide_images
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    # Nothing can be fetched, built or kept in the guest.
+    provide_images(provide_programs(None, say), say)
+    return provide(say)
+
+
+def command(script: str) -> str:
+    return f"set -u\ncd {_CHECKOUT}\nPATH={_CHECKOUT}/.venv/bin:$PATH\n{script}"
+
+
+def told(run: GuestRun) -> str:
+    return f"exit code {run.code} after {run.seconds:.0f} s; the guest said:\n{run.console[-8000:]}"
+
+
+@pytest.mark.nightly
+def test_the_whole_suite_passes_on_cgroup_v2(guest, tmp_path):
+    script = f"""
+kip-conformance doctor || exit 20
+python -m pytest suites --cluster lab -p no:cacheprovider --kip-out @OUT@/report --kip-keep always --kip-live lines \
+    {_BUDGETS}
+code=$?
+run=$(ls /var/lib/kip-conformance)
+find /sys/fs/cgroup/kip-$run -name cgroup.procs | while read -r group; do
+    echo "${{group%/cgroup.procs}} $(wc -w <"$group")"
+done >@OUT@/groups
+cat /sys/fs/cgroup/kip-$run/node-a/kubepods/cgroup.subtree_control >@OUT@/controllers
+cp -r /var/lib/kip-conformance/$run/log @OUT@/log
+kip-conformance clean --run $run || exit 21
+find /sys/fs/cgroup -name 'kip-*' >@OUT@/left
+exit $code
+"""
+    run = guest.run(command(script), tmp_path, within=_MINUTES * 60)
+
+    assert run.code == 0, told(run)
+    assert "cgroups: v2" in run.console
+    report = yaml.safe_load((run.out / "report" / "report.yaml").read_text())
+    assert {row["verdict"] for row in report["rows"]} == {"pass"}, told(run)
+    # The pods were where a lab on v2 has them, with the controllers that kubelet limits them by, and went with the lab.
+    groups = dict(line.rsplit(" ", 1) for line in (run.out / "groups").read_text().splitlines())
+    for node in ("node-a", "node-b"):
+        held = [
+            name
+            for name, count in groups.items()
+            if re.search(rf"/{node}/kubepods/.*/pod[^/]+/", name) and count != "0"
+        ]
+        assert len(held) >= 6, groups  # three places, a container and its sandbox each
+    assert {"cpu", "cpuset", "memory", "pids"} <= set((run.out / "controllers").read_text().split())
+    assert (run.out / "left").read_text() == ""
+
+
+@pytest.mark.nightly
+def test_a_container_that_keeps_its_processes_at_the_top_is_told(guest, tmp_path):
+    """As with `docker run --privileged` on cgroup v2: the top of what is seen is a group that holds processes."""
+    script = """
+mkdir /sys/fs/cgroup/container && echo $$ >/sys/fs/cgroup/container/cgroup.procs
+look() { unshare --cgroup --mount sh -ec "umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; $1"; }
+look 'kip-conformance doctor' >@OUT@/closed 2>&1
+echo $? >@OUT@/closed.code
+for controller in cpuset cpu io memory hugetlb pids; do echo +$controller; done | while read -r line; do
+    echo $line >/sys/fs/cgroup/cgroup.subtree_control
+done
+look 'kip-conformance doctor' >@OUT@/busy 2>&1
+echo $? >@OUT@/busy.code
+cat >/run/moved <<'END'
+mkdir /sys/fs/cgroup/init
+for process in $(cat /sys/fs/cgroup/cgroup.procs); do
+    echo $process >/sys/fs/cgroup/init/cgroup.procs || true  # cat itself has gone
+done
+kip-conformance doctor
+python -c "from kip_conformance.infra.lab import cgroups; cgroups.create('lab', ['node-a'])"
+cat /sys/fs/cgroup/kip-lab/node-a/cgroup.subtree_control
+END
+look 'sh -e /run/moved' >@OUT@/moved 2>&1
+echo $? >@OUT@/moved.code
+"""
+    run = guest.run(command(script), tmp_path, within=300)
+
+    assert run.code == 0, told(run)
+    said = {name: (run.out / name).read_text() for name in ("closed", "busy", "moved")}
+    codes = {name: (run.out / f"{name}.code").read_text().strip() for name in said}
+    assert codes == {"closed": "10", "busy": "10", "moved": "0"}, said
+    assert re.search(r"cgroup v2 at /sys/fs/cgroup without cpu, cpuset, memory, pids: ", said["closed"])
+    assert re.search(r"/sys/fs/cgroup holds processes and so cannot hand down cpuset, cpu, io, memory", said["busy"])
+    assert "cgroups: v2" in said["moved"]
+    assert said["moved"].splitlines()[-1] == "cpuset cpu io memory hugetlb pids"
