@@ -101,6 +101,10 @@ def _measure(chosen: dict[str, ModuleType], options: argparse.Namespace) -> int:
                 # What was measured before is still worth its ink.
                 print(f"benchmarks: {name}: {error}", file=sys.stderr)
                 code = error.exit_code
+            except KeyboardInterrupt:
+                print(f"benchmarks: {name}: interrupted", file=sys.stderr)
+                code = 10
+                break
     facts["took"] = f"{time.monotonic() - began:.0f} s"
     print(table(list(figures.all.values())) if figures.all else "Nothing was measured.")
     print()
