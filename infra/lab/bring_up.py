@@ -20,6 +20,7 @@ from kip_conformance.infra.fabric.compile import machine_namespace
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.kube import ApiRefusal, KubeApi
 from kip_conformance.infra.lab import cgroups, control_plane
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.provide import Toolset
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
@@ -235,12 +236,12 @@ def _without_account(api: KubeApi) -> str:
 
 def _until(control: Control, missing: Callable[[], str], what: str, *, within: float) -> None:
     """Wait until nothing is missing. Raises HarnessError at once when a component has died, else after `within` s."""
-    deadline = time.monotonic() + within
+    attempts = Attempts(within=within)
     while why := missing():
         control.check_daemons()
-        if time.monotonic() > deadline:
+        if attempts.over():
             raise HarnessError(f"{what}: {why} (waited {within:g} s)")
-        time.sleep(0.05)
+        attempts.pause()
 
 
 def _prober() -> Path:

@@ -6,7 +6,6 @@ Manifests and their readiness; what the probers do is infra/probe.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.control_plane import REGISTRY
 from kip_conformance.infra.lab.plan import NODES, LabPlan
@@ -119,7 +119,7 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
     Raises HarnessError after `within` seconds, with the last condition of the first pod that is not running, and at
     once when a component of the lab has died.
     """
-    deadline = time.monotonic() + within
+    attempts = Attempts(within=within)
     wanted = {place.name for place in planned if place.kind != "host"}
     while True:
         pods = {pod["metadata"]["name"]: pod for pod in api.list("Pod", NAMESPACE)}
@@ -127,11 +127,11 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
         if not late:
             return [_place(place, pods.get(place.name)) for place in planned]
         control.check_daemons()
-        if time.monotonic() > deadline:
+        if attempts.over():
             raise HarnessError(
                 f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}"
             )
-        time.sleep(0.05)
+        attempts.pause()
 
 
 def _is_running(pod: dict[str, Any] | None) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError, UsageError
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
@@ -70,11 +70,10 @@ class ServiceProxy:
 
     def wait(self, mode: str, *, within: float = 30.0) -> None:
         """Until every proxy reports `mode` and has written its rules once."""
-        deadline = time.monotonic() + within
 
         def wait_one(node: NodeFiles) -> None:
-            why = "it did not answer"
-            while time.monotonic() < deadline:
+            attempts = Attempts(within=within)
+            while True:
                 try:
                     reported = self._reported(node.node.name)
                     if reported != mode:
@@ -87,8 +86,11 @@ class ServiceProxy:
                 except HarnessError as error:
                     why = str(error)
                     self.control.check_daemons()
-                time.sleep(0.05)
-            raise HarnessError(f"{node.node.name}: kube-proxy is not ready in {mode} mode after {within:g} s: {why}")
+                if attempts.over():
+                    raise HarnessError(
+                        f"{node.node.name}: kube-proxy is not ready in {mode} mode after {within:g} s: {why}"
+                    )
+                attempts.pause()
 
         self._each(wait_one)
 

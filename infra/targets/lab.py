@@ -12,6 +12,7 @@ from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.lab import cgroups, doctor
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
@@ -62,7 +63,7 @@ class LabCluster:
 
     def wait_probers(self, *, within: float) -> None:
         """Until the prober of every place answers; a container runs a moment before its program listens."""
-        deadline = time.monotonic() + within
+        attempts = Attempts(within=within)
         with self.driver() as driver:
             while True:
                 try:
@@ -70,9 +71,9 @@ class LabCluster:
                     return
                 except HarnessError:
                     self.check_components()
-                    if time.monotonic() > deadline:
+                    if attempts.over():
                         raise
-                time.sleep(0.05)
+                attempts.pause()
 
     def wait_canary(self, *, within: float = 20.0) -> None:
         """Until a Service answers from every node and from a pod on each: the proxies' rules are in force."""
