@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# Here and not beside its users: pytest takes the line from the conftest of a whole run's first folder only.
+pytest_plugins = ["pytester"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too, which take minutes each")
