@@ -14,7 +14,6 @@ import pytest
 import yaml
 from kip_conformance.infra import targets
 
-
 # A run in this process forgets what it imported, and its next import would be a second copy of the same classes. So
 # everything that such a run may need is imported here, for good.
 importlib.import_module("jsonschema")
