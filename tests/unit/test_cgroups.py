@@ -32,6 +32,8 @@ class KernelFolder(PosixPath):
         if (self.parent / "cpuset.cpus").exists():
             (self / "cpuset.cpus").touch()
             (self / "cpuset.mems").touch()
+        if (self.parent / "cpu.shares").exists():
+            PosixPath(self / "cpu.shares").write_text("1024\n")
 
     def write_text(self, data: str, *_: object, **__: object) -> int:
         if self.name == "cgroup.subtree_control":
@@ -124,6 +126,15 @@ class TestV1:
         for group in ("kip-run", "kip-run/node-a", "kip-run/node-b"):
             assert (root / "cpuset" / group / "cpuset.cpus").read_text() == "0-1\n"
             assert (root / "cpuset" / group / "cpuset.mems").read_text() == "0\n"
+
+    def test_all_pods_together_weigh_more_than_one_process(self, tmp_path):
+        root = v1(tmp_path, self.PLAIN)
+        (root / "cpu" / "cpu.shares").write_text("1024\n")
+
+        cgroups.create("run", MACHINES, root)
+
+        assert (root / "cpu" / "kip-run" / "cpu.shares").read_text() == "10240\n"
+        assert (root / "cpu" / "kip-run" / "node-a" / "cpu.shares").read_text() == "1024\n"
 
     def test_a_cpuset_that_shares_its_hierarchy_is_filled_too(self, tmp_path):
         root = v1(tmp_path, ("cpuset,cpu", "memory", "pids"))
