@@ -48,7 +48,9 @@ def _tools() -> str:
         tool for tool in TOOLS if shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None
     ]
     if missing:
-        raise EnvironmentFault(f"missing {', '.join(missing)}: `make env` as root installs what the lab needs")
+        raise EnvironmentFault(
+            f"missing {', '.join(missing)}: install the Debian packages that have them (infra/lab/packages.txt); `make conformance` does it"
+        )
     return f"{len(TOOLS)} found"
 
 
