@@ -13,7 +13,6 @@ from kip_conformance.reports.formats import allure
 from kip_conformance.reports.model import ItemResult, RunInfo
 from kip_conformance.reports.requirements import load_requirements
 
-
 RUN = RunInfo(
     run_id="k7f3",
     target="lab",
