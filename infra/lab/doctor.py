@@ -49,7 +49,7 @@ def _tools() -> str:
     ]
     if missing:
         raise EnvironmentFault(
-            f"missing {', '.join(missing)}: install the Debian packages that have them (infra/lab/packages.txt); `make conformance` does it"
+            f"missing {', '.join(missing)}: `make conformance` installs them, from infra/lab/packages.txt"
         )
     return f"{len(TOOLS)} found"
 
