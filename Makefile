@@ -29,7 +29,7 @@ check: env ## ruff, mypy and the unit tests: seconds, no root
 	@$(python) -m ruff check $(packages)
 	@$(python) -m ruff format --check $(packages)
 	@$(python) -m mypy -p kip_conformance.infra -p kip_conformance.fixtures -p kip_conformance.reports -p benchmarks
-	@$(python) -m pytest tests/unit --quiet
+	@$(python) -m pytest tests/unit --quiet -n 2 --dist loadfile
 
 .PHONY: faults
 faults: ## Seed one defect at a time in a green lab and see which checks notice (root, Debian 12)
