@@ -22,7 +22,8 @@ def start_run(tmp_path) -> subprocess.Popen[bytes]:
     """A whole run, lab and all, in a session of its own."""
     with (tmp_path / "output.txt").open("wb") as output:
         return subprocess.Popen(
-            suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out")),
+            # A shell starts its background jobs with SIGINT ignored, and these tests may be one.
+            ["env", "--default-signal=INT", *suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out"))],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
