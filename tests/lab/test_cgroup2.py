@@ -14,7 +14,8 @@ import yaml
 from .guest.machine import GuestRun, Machine, provide
 
 _CHECKOUT = Path(__file__).parents[2]
-_MINUTES = 15
+# Seconds of one processor, measured at 500 and 35; how long that takes is up to what else the machine does.
+_SUITE, _LOOK = 900, 200
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def command(tmp_path) -> Callable[[str], str]:
 
 
 def told(run: GuestRun) -> str:
-    return f"exit code {run.code} after {run.seconds:.0f} s; the guest said:\n{run.console[-8000:]}"
+    took = f"{run.seconds:.0f} s, {run.processor:.0f} s of one processor"
+    return f"exit code {run.code} after {took}; the guest said:\n{run.console[-8000:]}"
 
 
 @pytest.mark.nightly
@@ -64,12 +66,13 @@ kip-conformance clean --run $run || exit 21
 find /sys/fs/cgroup -name 'kip-*' >@OUT@/left
 exit $code
 """
-    run = guest.run(command(script), tmp_path / "out", within=_MINUTES * 60)
+    run = guest.run(command(script), tmp_path / "out", within=2400, limit=_SUITE)
 
-    assert run.code == 0, told(run)
+    print(told(run))
+    assert run.code == 0
     assert "cgroups: v2" in run.console
     report = yaml.safe_load((run.out / "report" / "report.yaml").read_text())
-    assert {row["verdict"] for row in report["rows"]} == {"pass"}, told(run)
+    assert {row["verdict"] for row in report["rows"]} == {"pass"}
     # The pods were where a lab on v2 has them, with the controllers that kubelet limits them by, and went with the lab.
     groups = dict(line.rsplit(" ", 1) for line in (run.out / "groups").read_text().splitlines())
     for node in ("node-a", "node-b"):
@@ -108,9 +111,10 @@ END
 look 'sh -e /run/moved' >@OUT@/moved 2>&1
 echo $? >@OUT@/moved.code
 """
-    run = guest.run(command(script), tmp_path / "out", within=300)
+    run = guest.run(command(script), tmp_path / "out", within=900, limit=_LOOK)
 
-    assert run.code == 0, told(run)
+    print(told(run))
+    assert run.code == 0
     said = {name: (run.out / name).read_text() for name in ("closed", "busy", "moved")}
     codes = {name: (run.out / f"{name}.code").read_text().strip() for name in said}
     assert codes == {"closed": "10", "busy": "10", "moved": "0"}, said

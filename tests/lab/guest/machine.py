@@ -41,12 +41,13 @@ _BOOT = "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check tsc=reliabl
 
 @dataclass(frozen=True, slots=True)
 class GuestRun:
-    """What came out: the command's exit code (None when the guest did not get that far), console, folder, seconds."""
+    """What came out. `code` is the command's, None when the guest did not get that far; both times are in seconds."""
 
     code: int | None
     console: str
     out: Path
     seconds: float
+    processor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,11 @@ class Machine:
     packages: Sequence[Path]
     busybox: Path
 
-    def run(self, command: str, out: Path, *, within: float) -> GuestRun:
+    def run(self, command: str, out: Path, *, within: float, limit: float) -> GuestRun:
         """Boot, run a shell script as root, power off. It may write in `out`, under the same path, and nowhere else.
 
-        Raises EnvironmentFault when the emulator itself does not start. After `within` seconds the guest is ended.
+        Raises EnvironmentFault when the emulator itself does not start. The guest is ended after `limit` seconds of
+        this machine's processor, which do not depend on what else the machine does, and after `within` seconds anyway.
         """
         with tempfile.TemporaryDirectory(prefix="kip-guest-") as temporary:
             folder = Path(temporary)
@@ -69,12 +71,12 @@ class Machine:
             self._fill(folder, command.replace("@OUT@", str(folder / "out")))
             began = time.monotonic()
             with (folder / "console").open("wb") as console, self._shared(folder, console):
-                self._boot(folder, console, within)
+                used = self._boot(folder, console, within, limit)
             seconds = time.monotonic() - began
             shutil.copytree(folder / "out", out, dirs_exist_ok=True)
             said = (folder / "console").read_text(errors="replace")
         code = out / "exit"
-        return GuestRun(int(code.read_text()) if code.exists() else None, said, out, seconds)
+        return GuestRun(int(code.read_text()) if code.exists() else None, said, out, seconds, used)
 
     def _fill(self, folder: Path, command: str) -> None:
         (folder / "command").write_text(command)
@@ -95,7 +97,9 @@ class Machine:
             _wait_for(folder / "tree.sock", server)
             yield
 
-    def _boot(self, folder: Path, console: object, within: float) -> None:
+    def _boot(self, folder: Path, console: object, within: float, limit: float) -> float:
+        """Returns the processor time that it took, in seconds."""
+        used = 0.0
         argv = [
             self._find("usr/bin/qemu-system-x86_64"),
             *(word for folder in self._firmware() for word in ("-L", folder)),
@@ -112,13 +116,17 @@ class Machine:
         with self._started(["nice", *argv], console) as emulator:
             began = time.monotonic()
             while emulator.poll() is None and (late := time.monotonic() - began) < within:
+                used = _processor_seconds(emulator.pid, used)
+                if used > limit:
+                    break
                 said = (folder / "console").read_text(errors="replace")
-                if late > _BOOT_SECONDS and "guest: up" not in said:
+                if min(late, used) > _BOOT_SECONDS and "guest: up" not in said:
                     raise EnvironmentFault(f"the guest was not up after {_BOOT_SECONDS} s: {said[-500:].strip()}")
                 time.sleep(0.2)
         if emulator.returncode > 0:
             said = (folder / "console").read_text(errors="replace")
             raise EnvironmentFault(f"the emulator ended with {emulator.returncode}: {said[-500:].strip()}")
+        return used
 
     def _firmware(self) -> list[Path]:
         folders = [package / "usr/share" / name for package in self.packages for name in ("qemu", "seabios")]
@@ -171,6 +179,15 @@ def _said(*argv: str, pattern: str) -> list[str]:
     if done.returncode != 0 or (not found and argv[0] == "apt-cache"):
         raise EnvironmentFault(f"`{' '.join(argv)}` failed: {done.stderr.strip() or 'no such package'}")
     return found
+
+
+def _processor_seconds(pid: int, before: float) -> float:
+    """What a process has used so far, in seconds (proc(5): stat); `before` when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return before
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_for(socket: Path, server: subprocess.Popen[bytes], *, within: float = 10.0) -> None:
