@@ -21,7 +21,7 @@ _HANDED_DOWN = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 # On v1 each of a lab's programs is a process of its own to the scheduler (1024 shares at nice 0), and all pods of all
 # nodes together are one group. With the 1024 shares that a group starts with, they starve on a busy machine: measured
-# beside a build, probers answered 2,600 probes a second with 1024 shares and 6,900 with this, idle they need neither.
+# beside a build, probers answered 2,600 probes a second with 1024 shares and 6,900 with this.
 # On v2 with systemd programs and pods are one group each, so that there is nothing to set right.
 _V1_SHARES = 10 * 1024
 

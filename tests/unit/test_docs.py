@@ -160,8 +160,17 @@ def check_make(words: list[str]) -> None:
         parts = shlex.split(arguments)
         assert set(parts[::2]) <= {"--fault", "--list", "--kubernetes", "--out"}
         find_faults([value for option, value in zip(parts[::2], parts[1::2], strict=False) if option == "--fault"])
+    elif goal == "bench":
+        check_bench(shlex.split(arguments))
     else:
         assert not arguments
+
+
+def check_bench(words: list[str]) -> None:
+    """Parse with the real parser: no rounds at all is refused last, so that nothing is measured."""
+    argv = [sys.executable, "-m", "benchmarks", *words, "--runs", "0"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "--runs 0: at least 1" in done.stderr, done.stderr
 
 
 def check_kip(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +199,8 @@ def check_python(words: list[str]) -> None:
     assert words[0] == "-m"
     if words[1] == "pytest":
         check_pytest(words[2:])
+    elif words[1] == "benchmarks":
+        check_bench(words[2:])
     else:
         assert importlib.util.find_spec(words[1]) is not None, words[1]
 
@@ -223,6 +234,8 @@ def test_there_are_commands_to_check() -> None:
         check_pytest(["suites", "--atach", "mylab"])
     with pytest.raises(AssertionError, match="no target conform"):
         check_make(["conform"])
+    with pytest.raises(AssertionError, match="unrecognized arguments: --rounds 3"):
+        check_make(["bench", "ARGS=--rounds 3"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
