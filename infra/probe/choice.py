@@ -17,13 +17,13 @@ def attempts_for(peers: int, *, chance: float = 1e-9) -> int:
 
 
 def is_lone(observations: Sequence[Observation]) -> bool:
-    """Whether so few of many attempts timed out that a busy machine explains it better than a dead peer.
+    """Whether so few of many attempts timed out that they must be seen twice before they count.
 
-    One in fifty, of at least thirty. A peer that is dead but chosen takes a far greater share, and would have to be
-    missed twice: for two live peers and a dead one the chance of both is below one in 10^9.
+    At most one in four, of at least thirty. Asking again never hides a peer that is dead but chosen: the second series
+    would have to miss it altogether, which for one dead peer among five has a chance below one in 10^7.
     """
     timeouts = sum(observation.kind == "timeout" for observation in observations)
-    return len(observations) >= 30 and 0 < timeouts <= max(1, len(observations) // 50)
+    return len(observations) >= 30 and 0 < timeouts <= len(observations) // 4
 
 
 _SEVERITY = ("wrong_peer", "no_name", "timeout", "unreachable", "reset", "refused")

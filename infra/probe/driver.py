@@ -108,8 +108,8 @@ class Driver:
         least once, else a wrong_peer that says how often it was not chosen). By default the attempts are so many that
         an even choice misses any of the peers with a chance below one in 10^9.
 
-        No attempt is repeated by itself: the repetition would meet another peer and hide a dead one. Instead a lone
-        timeout among many answers is settled by asking that client's whole series again (see choice.is_lone).
+        No attempt is repeated by itself: the repetition would meet another peer and hide a dead one. Instead some
+        timeouts among many answers are settled by asking that client's whole series again (see choice.is_lone).
         """
         if not target.peers:
             raise UsageError(f"target {target.name} names no peers: there is nothing to choose among")
