@@ -8,22 +8,12 @@ from math import ceil, log
 
 from kip_conformance.infra.probe.observation import Observation
 
-__all__ = ["attempts_for", "chosen", "is_lone", "worst"]
+__all__ = ["attempts_for", "chosen", "worst"]
 
 
 def attempts_for(peers: int, *, chance: float = 1e-9) -> int:
     """How many even choices among `peers` miss any one of them with less than `chance`: peers * (1 - 1/peers)^n."""
     return 3 if peers < 2 else ceil(log(chance / peers) / log(1 - 1 / peers))
-
-
-def is_lone(observations: Sequence[Observation]) -> bool:
-    """Whether so few of many attempts timed out that they must be seen twice before they count.
-
-    At most one in four, of at least thirty. Asking again never hides a peer that is dead but chosen: the second series
-    would have to miss it altogether, which for one dead peer among five has a chance below one in 10^7.
-    """
-    timeouts = sum(observation.kind == "timeout" for observation in observations)
-    return len(observations) >= 30 and 0 < timeouts <= len(observations) // 4
 
 
 _SEVERITY = ("wrong_peer", "no_name", "timeout", "unreachable", "reset", "refused")

@@ -18,7 +18,7 @@ from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.grid import Grid, Site
 from kip_conformance.infra.probe import prober
 from kip_conformance.infra.probe.answers import Interface, Resolution, SizeAnswer, Stats
-from kip_conformance.infra.probe.choice import attempts_for, chosen, is_lone, worst
+from kip_conformance.infra.probe.choice import attempts_for, chosen, worst
 from kip_conformance.infra.probe.interview import Interview
 from kip_conformance.infra.probe.observation import Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget, Station
@@ -102,14 +102,13 @@ class Driver:
         title: str = "",
         **options: Any,
     ) -> Grid:
-        """Probe a target that chooses among its peers, `attempts` times from each client, each from a fresh port.
+        """Probe a target that chooses among its peers, `attempts` times from each client, each from another port.
 
         The grid's columns are the target itself (the worst of all attempts) and each peer (open when it answered at
         least once, else a wrong_peer that says how often it was not chosen). By default the attempts are so many that
         an even choice misses any of the peers with a chance below one in 10^9.
 
-        No attempt is repeated by itself: the repetition would meet another peer and hide a dead one. Instead some
-        timeouts among many answers are settled by asking that client's whole series again (see choice.is_lone).
+        No attempt is repeated by itself: the repetition would meet another peer and hide a dead one.
         """
         if not target.peers:
             raise UsageError(f"target {target.name} names no peers: there is nothing to choose among")
@@ -122,8 +121,6 @@ class Driver:
         times = attempts or attempts_for(len(target.peers))
         questions = [Question(client.name, target) for client in asking for _ in range(times)]
         series = self._series(questions, timeout, options)
-        again = [question for question in questions if is_lone(series[question.client])]
-        series.update(self._series(again, timeout, options))
         observations: dict[tuple[str, str], Observation] = {}
         for client in asking:
             mine = series[client.name]

@@ -25,6 +25,7 @@ How a timeout is kept from being a false one:
     spread over the time that is left instead of being sent as another burst; the first socket stays open, and an
     answer on either counts. The number of the attempt that was answered is reported, so a lossy path is not hidden.
   * What has arrived is always read before a deadline is looked at.
+  * Source ports are used in turn (SourcePorts), so that none meets what a network remembers of its last use.
   * The loop measures how late it runs (`lag` in the reply). When it lost more than a tenth of a probe's timeout, it
     was this process that was slow: the probe is sent again and given the lost time back, a bounded number of times.
 """
@@ -63,6 +64,8 @@ IDLE_LIMIT = 600.0  # seconds after which a client that sends no complete reques
 LINE_LIMIT = 64 << 20  # bytes of one request line
 TICK = 0.02  # seconds between two measurements of the loop's lateness
 LATE = 0.03  # lateness in seconds from which time counts as lost; less is ordinary scheduling
+LANES = 4  # probers that may share one network namespace without sharing source ports
+EPHEMERAL = (32768, 60999)  # Linux's own range of source ports (Documentation/networking/ip-sysctl.rst)
 
 # Exit codes of `channel`.
 EXIT_GONE = 3  # the resident process cannot be reached, or died
@@ -466,9 +469,10 @@ class Attempt:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             elif family == socket.AF_INET:
                 self.socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            phase = "setting options"
             if probe.has_options:
-                phase = "setting options"
-                set_options(self.socket, family, probe.options, number)
+                set_options(self.socket, family, probe.options)
+            take_source(self.socket, family, probe.options, number, probe.batch.resident.source_ports)
             phase = "connect"
             code = self.socket.connect_ex((probe.address, probe.port))
             if code not in (0, errno.EINPROGRESS):
@@ -540,8 +544,74 @@ class Attempt:
             probe.finish(self, "wrong_peer", f"an answer of {len(data)} bytes in no known form or cut off")
 
 
-def set_options(sock: socket.socket, family: int, options: dict[str, Any], number: int) -> None:
-    """Sets what a probe asks of its socket; addresses and ports last, so that they are taken with the options set."""
+class SourcePorts:
+    """Source ports in turn, from a lane that no other prober of this network namespace uses.
+
+    A kernel may choose a port again after seconds, and connection tracking remembers a SYN that nobody answered for
+    two minutes (nf_conntrack_tcp_timeout_syn_sent): one that was sent to a Service before its rules were there stays
+    without translation, and so does every later connection from that port. Read as a verdict, that would be a Service
+    that sometimes fails. In turn, a port comes back after thousands of others.
+    """
+
+    def __init__(self, path: str = "/proc/sys/net/ipv4/ip_local_port_range") -> None:
+        try:
+            with open(path) as file:
+                low, high = map(int, file.read().split())
+        except (OSError, ValueError):
+            low, high = EPHEMERAL
+        if high - EPHEMERAL[0] >= 4096:
+            low = max(low, EPHEMERAL[0])  # below are NodePorts
+        self._claim, lane = self._claim_lane()
+        self.ports = range(low + lane, high + 1, LANES) or range(low, high + 1)
+        self.next = int.from_bytes(os.urandom(4)) % len(self.ports)
+
+    @staticmethod
+    def _claim_lane() -> tuple[socket.socket | None, int]:
+        """Abstract names belong to a network namespace and are freed with the process, just as ports are."""
+        for lane in range(LANES):
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                claim.bind(f"\0kip-prober-source-ports-{lane}")
+            except OSError:
+                claim.close()
+                continue
+            return claim, lane
+        return None, os.getpid() % LANES
+
+    def close(self) -> None:
+        if self._claim:
+            self._claim.close()
+
+    def bind(self, sock: socket.socket, address: str) -> None:
+        """Binds to the next port that is free. OSError, when none is or when it is not for want of one."""
+        for _ in self.ports:
+            port = self.ports[self.next]
+            self.next = (self.next + 1) % len(self.ports)
+            try:
+                sock.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return
+        raise OSError(errno.EADDRINUSE, "every source port is in use")
+
+
+def take_source(
+    sock: socket.socket, family: int, options: dict[str, Any], number: int, source_ports: SourcePorts
+) -> None:
+    """Binds to what the probe asks for, or to the next source port."""
+    address = options.get("bind", "::" if family == socket.AF_INET6 else "0.0.0.0")
+    if port := int(options.get("source_port", 0)):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A second attempt cannot share the first one's port towards the same target: it takes the next.
+        sock.bind((address, port + number - 1))
+    else:
+        source_ports.bind(sock, address)
+
+
+def set_options(sock: socket.socket, family: int, options: dict[str, Any]) -> None:
+    """Sets what a probe asks of its socket, before it is bound: what it is bound to may depend on it."""
     if "tos" in options:
         level = (
             (socket.IPPROTO_IP, socket.IP_TOS)
@@ -560,16 +630,9 @@ def set_options(sock: socket.socket, family: int, options: dict[str, Any], numbe
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE if options["df"] else IP_PMTUDISC_DONT)
     if options.get("ip_options"):
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes.fromhex(options["ip_options"]))
-    port = int(options.get("source_port", 0))
-    if options.get("bind") or port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # A second attempt cannot share the first one's port towards the same target: it takes the next.
-        sock.bind(
-            (options.get("bind", "::" if family == socket.AF_INET6 else "0.0.0.0"), port + number - 1 if port else 0)
-        )
 
 
-OPTION_NAMES = ("tos", "ttl", "df", "ip_options", "source_port", "bind")
+OPTION_NAMES = ("tos", "ttl", "df", "ip_options")
 
 
 def path_mtu(sock: socket.socket) -> int | None:
@@ -806,7 +869,19 @@ def is_address(text: str) -> bool:
 
 
 def validate_probes(specs: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
-    known = {"proto", "host", "port", "nonce", "timeout", "size", "reply_size", "attempts", *OPTION_NAMES}
+    known = {
+        "proto",
+        "host",
+        "port",
+        "nonce",
+        "timeout",
+        "size",
+        "reply_size",
+        "attempts",
+        "source_port",
+        "bind",
+        *OPTION_NAMES,
+    }
     if not isinstance(specs, list):
         raise BadRequest("probes is not a list")
     for index, own in enumerate([defaults, *specs]):
@@ -1366,6 +1441,7 @@ class Resident:
         self.pacer = Pacer(max(soft, wanted))
         self.loop.after_round = self.pacer.fill
         self.seen = Seen()
+        self.source_ports = SourcePorts()
         self.channels: set[Channel] = set()
         self.connections: dict[int, Connection] = {}
         self.listeners: dict[tuple[str, int], Listener] = {}

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kip_conformance.infra.judge.expectations import every_pair, is_open
+from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
+from kip_conformance.infra.probe.probe_target import ProbeTarget
+from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.targets.protocol import ClusterDescription
+from kip_conformance.infra.workloads.services import RESIDENTS
 
 from .conftest import assert_nothing_left, suites_command
 
@@ -85,6 +92,37 @@ def test_a_rule_planted_by_hand_turns_exactly_the_affected_rows_red(kept, tmp_pa
     (headline,) = [item["headline"] for item in row["items"] if item["verdict"] == "fail"]
     assert "every pair from machine node-a to machine node-b, this direction only" in headline
     assert headline in " ".join(said.split())
+
+
+def test_a_service_that_was_asked_for_too_early_answers_every_time(kept):
+    """An unanswered SYN to a ClusterIP stays in connection tracking, untranslated, long after the rules have come."""
+    folder = LabFolder.of(kept[0])
+    cluster = LabCluster(ClusterDescription.from_json(folder.description.read_text()))
+    pods = tuple(place for place in cluster.places if place.kind == "pod")
+    cluster.set_service_proxy("iptables")
+    early = ProbeTarget("early", "10.96.200.1", 80, "tcp", tuple(pod.name for pod in pods), backend_port=8080)
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "early", "namespace": RESIDENTS},
+        "spec": {
+            "clusterIP": early.address,
+            "selector": {"kip-conformance/kind": "pod"},
+            "ports": [{"port": 80, "targetPort": 8080}],
+        },
+    }
+    api = KubeApi(folder.kubeconfig)
+    with cluster.driver() as driver:
+        expected = every_pair(cluster.places, (early, *pods), is_open(), with_self=True)
+        assert driver.through(cluster.places, early) != expected
+        api.create(service)
+        try:
+            eventually(lambda: driver.through(cluster.places, early), expected, within=20)
+            # Far more often than the kernel's own choice of ports needs to come round to those of the first series.
+            for _ in range(60):
+                assert driver.through(cluster.places, early) == expected
+        finally:
+            api.delete("Service", "early", RESIDENTS)
 
 
 def test_a_pair_is_rerun_in_seconds(kept, tmp_path):

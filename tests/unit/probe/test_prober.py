@@ -215,6 +215,48 @@ def test_source_port_and_bind_are_used(village, wire, mute):
     assert reply["results"][0][2:4] == ["127.0.0.77", port]
 
 
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+def test_source_ports_are_used_in_turn_and_shared_with_no_neighbour(village, wire, proto):
+    """Connection tracking remembers an unanswered SYN for two minutes: its port must not come back before."""
+    talks = [wire(village[0].place.socket), wire(village[1].place.socket)]
+    used = []
+    for talk in talks:
+        replies = [talk.ask(**probes(*[at(village[2], proto=proto)] * 77)) for _ in range(8)]
+        used.append([result[3] for reply in replies for result in reply["results"]])
+
+    assert [len(set(ports)) for ports in used] == [616, 616]
+    lanes = [{port % prober.LANES for port in ports} for ports in used]
+    assert [len(lane) for lane in lanes] == [1, 1]
+    # Probers of tests that run beside this one may have taken all lanes; some then share one.
+    assert lanes[0] != lanes[1] or Path("/proc/net/unix").read_text().count("@kip-prober-source-ports") == prober.LANES
+
+
+def test_source_ports_pass_over_those_in_use():
+    with contextlib.closing(prober.SourcePorts()) as ports, socket.socket() as other, socket.socket() as ours:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()[1]
+        ports.ports, ports.next = range(taken, taken + 1), 0
+        with pytest.raises(OSError, match="every source port is in use"):
+            ports.bind(ours, "127.0.0.1")
+        with pytest.raises(OSError, match="assign requested address"):
+            ports.bind(ours, "192.0.2.1")
+        ports.ports = range(taken, taken + 50)
+        ports.bind(ours, "127.0.0.1")
+        assert taken < ours.getsockname()[1] < taken + 50
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [("32768 60999", 32768, 60999), ("1024 65535", 32768, 65535), ("1024 30000", 1024, 30000), ("?", 32768, 60999)],
+)
+def test_source_ports_stay_in_the_kernels_range_and_off_node_ports(tmp_path, said, least, most):
+    (tmp_path / "range").write_text(said)
+    with contextlib.closing(prober.SourcePorts(str(tmp_path / "range"))) as source:
+        ports = source.ports
+    assert least <= min(ports) < least + prober.LANES
+    assert most - prober.LANES < max(ports) <= most
+
+
 def test_ip_options_travel(village, wire):
     """Four "no operation" options (RFC 791): a probe with options is still answered."""
     talk = wire(village[0].place.socket)

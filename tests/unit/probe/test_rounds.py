@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kip_conformance.infra.errors import HarnessError
-from kip_conformance.infra.probe.choice import chosen, is_lone, worst
+from kip_conformance.infra.probe.choice import chosen, worst
 from kip_conformance.infra.probe.observation import NOT_VOUCHED, REQUEST_ARRIVED, Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.probe.rounds import Control, Question, Round
@@ -116,15 +116,6 @@ def test_the_worst_of_many_attempts_and_their_counts():
     assert str(worst([fine, silent, Observation("refused"), silent])) == (
         "timeout(no answer; of 4 attempts: timeout 2, refused 1)"
     )
-
-
-@pytest.mark.parametrize(
-    ("timeouts", "of", "lone"),
-    [(0, 77, False), (1, 77, True), (19, 77, True), (20, 77, False), (1, 29, False), (42, 171, True), (43, 171, False)],
-)
-def test_timeouts_among_many_answers_must_be_seen_twice(timeouts, of, lone):
-    answers = [Observation("timeout")] * timeouts + [Observation("open", "b", "s", 0.1)] * (of - timeouts)
-    assert is_lone(answers) is lone
 
 
 def test_of_several_sources_the_foreign_one_is_shown():
