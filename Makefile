@@ -45,6 +45,12 @@ bench: ## Measure what the README quotes, medians of 5 (root, Debian 12)
 env: ## Make or refresh the Python environment .venv, nothing else
 	@infra/setup/prepare env
 
+.PHONY: docs
+docs: env ## Make the generated pages of docs/ anew: catalogue, list of faults, example
+	@$(python) -m kip_conformance.reports.catalogue > docs/catalogue.md
+	@$(python) -m kip_conformance.infra.faults.listing > docs/fault-list.md
+	@$(python) -m tests.unit.test_reports_docs
+
 .PHONY: lock
 lock: env ## Resolve requirements.lock and infra/setup/uv.lock.txt anew, keeping what still fits
 	@infra/setup/lock

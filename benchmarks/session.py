@@ -18,13 +18,14 @@ from typing import Any
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.lab.plan import NODES
-from kip_conformance.infra.lab.residents import NAMESPACE, PORTS, PROBER_SOCKET, last_condition, prober_pod
+from kip_conformance.infra.lab.residents import NAMESPACE, PORTS, PROBER_SOCKET, prober_pod
 from kip_conformance.infra.lab.state import description_path
 from kip_conformance.infra.probe.driver import Driver
 from kip_conformance.infra.targets.lab import LabCluster, LabTarget
 from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import ClusterDescription, Place, PodRef
+from kip_conformance.infra.workloads.conditions import last_condition
 from kip_conformance.infra.workloads.namespaces import temporary_namespace
 
 from benchmarks.figures import Figures

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from kip_conformance.infra.judge.expectations import Expectation, Expected
+from kip_conformance.infra.judge.expectations import Expectation, Expected, Named
 from kip_conformance.infra.targets.protocol import Place
 
 __all__ = ["Pairs", "across_machines", "each_of", "on_one_machine"]
+
+ClientT = TypeVar("ClientT", bound=Named)
+ServerT = TypeVar("ServerT", bound=Named)
 
 Pairs = tuple[tuple[Place, Place], ...]
 
@@ -23,7 +27,7 @@ def across_machines(clients: Sequence[Place], servers: Sequence[Place]) -> Pairs
 
 
 def each_of(
-    pairs: Iterable[tuple[Place, Place]], expectation: Expectation | Callable[[Place, Place], Expectation]
+    pairs: Iterable[tuple[ClientT, ServerT]], expectation: Expectation | Callable[[ClientT, ServerT], Expectation]
 ) -> Expected:
     """One expectation, or what a function of (client, server) makes, for each of these pairs."""
     return Expected(

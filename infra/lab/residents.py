@@ -20,6 +20,8 @@ from kip_conformance.infra.lab.control_plane import REGISTRY
 from kip_conformance.infra.lab.plan import NODES, LabPlan
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place, PodRef
+from kip_conformance.infra.workloads.conditions import is_running, last_condition
+from kip_conformance.infra.workloads.pods import prober_container
 
 __all__ = [
     "CANARY",
@@ -85,16 +87,7 @@ def prober_pod(place: PlannedPlace, run_id: str, digest: str) -> dict[str, Any]:
             "automountServiceAccountToken": False,
             "tolerations": [{"operator": "Exists"}],
             "containers": [
-                {
-                    "name": "prober",
-                    "image": f"{REGISTRY}/prober@{digest}",
-                    "args": _serve(place),
-                    "ports": [
-                        {"containerPort": port, "protocol": protocol}
-                        for port in PORTS[place.kind]
-                        for protocol in ("TCP", "UDP")
-                    ],
-                }
+                prober_container(place.name, f"{REGISTRY}/prober@{digest}", PORTS[place.kind]),
             ],
         },
     }
@@ -123,7 +116,7 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
     wanted = {place.name for place in planned if place.kind != "host"}
     while True:
         pods = {pod["metadata"]["name"]: pod for pod in api.list("Pod", NAMESPACE)}
-        late = [name for name in sorted(wanted) if not _is_running(pods.get(name))]
+        late = [name for name in sorted(wanted) if not is_running(pods.get(name))]
         if not late:
             return [_place(place, pods.get(place.name)) for place in planned]
         control.check_daemons()
@@ -132,27 +125,6 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
                 f"place {late[0]} did not start within {within:g} s: {last_condition(pods.get(late[0]))}"
             )
         attempts.pause()
-
-
-def _is_running(pod: dict[str, Any] | None) -> bool:
-    statuses = (pod or {}).get("status", {}).get("containerStatuses") or []
-    return bool(statuses) and all("running" in status["state"] for status in statuses) and "podIP" in pod["status"]  # type: ignore[index]
-
-
-def last_condition(pod: dict[str, Any] | None) -> str:
-    """One line that says why a pod does not run."""
-    if pod is None:
-        return "the pod does not exist"
-    for status in pod["status"].get("containerStatuses") or []:
-        for state, why in status["state"].items():
-            if state != "running":
-                return (
-                    f"container {status['name']} is {state}: {why.get('reason', '')} {why.get('message', '')}".strip()
-                )
-    conditions = [c for c in pod["status"].get("conditions") or [] if c["status"] != "True"]
-    if conditions:
-        return f"{conditions[0]['type']} is {conditions[0]['status']}: {conditions[0].get('message', '')}"
-    return f"phase {pod['status'].get('phase', 'unknown')}"
 
 
 def _place(place: PlannedPlace, pod: dict[str, Any] | None) -> Place:

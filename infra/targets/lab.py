@@ -18,6 +18,7 @@ from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
+from kip_conformance.infra.lab.control_plane import REGISTRY
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import NODES, PLAN
@@ -32,7 +33,22 @@ from kip_conformance.infra.targets.protocol import ClusterDescription, Machine, 
 __all__ = ["LabCluster", "LabTarget", "create"]
 
 # What a lab declares: rows that need anything else are not-runnable on it.
-FEATURES = ("exec", "host-network", "logs", "machine-readable", "node-pod-cidr", "node-port", "udp")
+FEATURES = (
+    "attach",
+    "capture",
+    "dns",
+    "downward-api",
+    "exec",
+    "host-network",
+    "kernel-forwarding",
+    "logs",
+    "machine-access",
+    "machine-readable",
+    "node-pod-cidr",
+    "node-port",
+    "port-forward",
+    "udp",
+)
 
 
 class LabCluster:
@@ -130,7 +146,7 @@ class LabTarget:
                 parts = Parts(tools, registry, images, self.cni, self.options.modes[0], FOUNDATION, start)
                 api = bring_up(control, parts, say)
                 places = wait_places(api, control, FOUNDATION, within=start)
-                description = self._description(folder, tools, places)
+                description = self._description(folder, tools, images.digests["prober"], places)
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)
                 cluster.wait_probers(within=start)
@@ -141,7 +157,9 @@ class LabTarget:
             raise
         return cluster
 
-    def _description(self, folder: LabFolder, tools: Toolset, places: Sequence[Place]) -> ClusterDescription:
+    def _description(
+        self, folder: LabFolder, tools: Toolset, prober_digest: str, places: Sequence[Place]
+    ) -> ClusterDescription:
         return ClusterDescription(
             run_id=folder.run_id,
             target=self.name,
@@ -155,6 +173,7 @@ class LabTarget:
                 "kube-proxy": str(tools["kube-proxy"]),
                 "kubectl": str(tools["kubectl"]),
                 "kubernetes": tools.versions["kubernetes"],
+                "prober-image": f"{REGISTRY}/prober@{prober_digest}",
                 "plan": {"vpc": PLAN.vpc, "pods": PLAN.pods, "services": PLAN.services},
             },
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.targets.protocol import Place, Protocol4
 from kip_conformance.infra.workloads.reading import NodeView
 
-__all__ = ["RESIDENTS", "ServiceRef", "Services"]
+__all__ = ["RESIDENTS", "PortPlan", "ServiceRef", "Services"]
 
 RESIDENTS = "kip-conformance"
 """The namespace of the resident pods. A Service selects pods of its own namespace only, so it lives there too."""
@@ -22,11 +23,24 @@ _PORT = 80
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRef:
-    """A Service with one port: where it answers and which places stand behind it. `node_port` is 0 when it has none.
+class PortPlan:
+    """A port of a Service to be made: the Service's own number, and the number (or name) at the endpoints."""
 
-    `target_port` is the port on which the endpoints themselves listen; `budget` is the seconds that the cluster may
-    take to answer everywhere.
+    port: int
+    target: int | str
+    protocol: Protocol4 = "tcp"
+
+    @property
+    def name(self) -> str:
+        return f"{self.protocol}-{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """One port of a Service: where it answers and which places stand behind it. `node_port` is 0 when it has none.
+
+    `target_port` is the port on which the endpoints themselves listen, `cluster_ip` is "None" for a headless Service;
+    `budget` is the seconds that the cluster may take to answer everywhere.
     """
 
     name: str
@@ -39,11 +53,19 @@ class ServiceRef:
     endpoints: tuple[str, ...]
     budget: float
 
+    def over(self, endpoints: Sequence[Place]) -> ServiceRef:
+        """The same port with other places behind it, for what is expected after a change."""
+        return replace(self, endpoints=tuple(place.name for place in endpoints))
+
     @property
     def target(self) -> ProbeTarget:
         """The ClusterIP, as something to probe."""
+        return self.target_named("clusterip")
+
+    def target_named(self, name: str) -> ProbeTarget:
+        """The ClusterIP under another name, for a grid with several Services."""
         return ProbeTarget(
-            "clusterip", self.cluster_ip, self.port, self.protocol, self.endpoints, backend_port=self.target_port
+            name, self.cluster_ip, self.port, self.protocol, self.endpoints, backend_port=self.target_port
         )
 
     def on(self, node: NodeView) -> ProbeTarget:
@@ -76,15 +98,15 @@ class Services:
         self._labels = dict(labels)
         self._selector = dict(selector)
         self._budget = budget
-        self._made: list[ServiceRef] = []
+        self._numbers = itertools.count(1)
+        self._made: list[tuple[str, str]] = []
 
     def __enter__(self) -> Services:
         return self
 
     def __exit__(self, *_: object) -> None:
         while self._made:
-            made = self._made.pop()
-            self._api.delete("Service", made.name, made.namespace)
+            self._api.delete("Service", *self._made.pop())
 
     def over(self, endpoints: Sequence[Place], protocol: Protocol4, *, is_node_port: bool = False) -> ServiceRef:
         """A Service whose endpoints are all the resident pods that `endpoints` lists; NodePorts are allocated.
@@ -94,33 +116,76 @@ class Services:
         ports = {place.ports[0] for place in endpoints}
         if len(ports) != 1:
             raise HarnessError(f"the endpoints of a Service must share a port; these have {sorted(ports) or 'none'}")
-        target_port = ports.pop()
-        name = f"svc-{self._prefix}-{len(self._made) + 1}"
+        spec = {"type": "NodePort"} if is_node_port else {}
+        return self.make(endpoints, PortPlan(_PORT, ports.pop(), protocol), spec=spec)[0]
+
+    def make(
+        self,
+        endpoints: Sequence[Place],
+        *ports: PortPlan,
+        selector: Mapping[str, str] | None = None,
+        namespace: str = RESIDENTS,
+        name: str = "",
+        spec: Mapping[str, Any] | None = None,
+    ) -> tuple[ServiceRef, ...]:
+        """A Service with these ports; returns one value for each, in order. `endpoints` are the places expected there.
+
+        The selector is by default that of all resident pods; an empty one makes a Service without selector. `spec` is
+        merged over the rest of the Service's spec. Raises ApiRefusal when the API server refuses it.
+        """
+        chosen = self._selector if selector is None else dict(selector)
         made = self._api.create(
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": {"name": name, "namespace": RESIDENTS, "labels": self._labels},
+                "metadata": {
+                    "name": name or f"svc-{self._prefix}-{next(self._numbers)}",
+                    "namespace": namespace,
+                    "labels": self._labels,
+                },
                 "spec": {
-                    "type": "NodePort" if is_node_port else "ClusterIP",
-                    "selector": self._selector,
+                    "type": "ClusterIP",
+                    **({"selector": chosen} if chosen else {}),
                     "ports": [
-                        {"name": protocol, "protocol": protocol.upper(), "port": _PORT, "targetPort": target_port}
+                        {
+                            "name": port.name,
+                            "protocol": port.protocol.upper(),
+                            "port": port.port,
+                            "targetPort": port.target,
+                        }
+                        for port in ports
                     ],
+                    **(spec or {}),
                 },
             }
         )
-        spec: dict[str, Any] = made["spec"]
-        reference = ServiceRef(
-            name=name,
-            namespace=RESIDENTS,
-            protocol=protocol,
-            cluster_ip=spec["clusterIP"],
-            port=_PORT,
-            node_port=int(spec["ports"][0].get("nodePort", 0)),
-            target_port=target_port,
-            endpoints=tuple(place.name for place in endpoints),
-            budget=self._budget,
+        self._made.append((made["metadata"]["name"], namespace))
+        return self._references(made, ports, endpoints)
+
+    def change(self, service: ServiceRef, spec: Mapping[str, Any]) -> None:
+        """JSON merge patch (RFC 7386) of the Service's spec."""
+        self._api.patch("Service", service.name, {"spec": dict(spec)}, service.namespace)
+
+    def delete(self, service: ServiceRef) -> None:
+        """Delete the Service now, with all its ports."""
+        self._made = [each for each in self._made if each != (service.name, service.namespace)]
+        self._api.delete("Service", service.name, service.namespace)
+
+    def _references(
+        self, made: Mapping[str, Any], ports: Sequence[PortPlan], endpoints: Sequence[Place]
+    ) -> tuple[ServiceRef, ...]:
+        stored = made["spec"]["ports"]
+        return tuple(
+            ServiceRef(
+                name=made["metadata"]["name"],
+                namespace=made["metadata"]["namespace"],
+                protocol=port.protocol,
+                cluster_ip=made["spec"].get("clusterIP", ""),
+                port=port.port,
+                node_port=int(entry.get("nodePort", 0)),
+                target_port=port.target if isinstance(port.target, int) else endpoints[0].ports[0],
+                endpoints=tuple(place.name for place in endpoints),
+                budget=self._budget,
+            )
+            for port, entry in zip(ports, stored, strict=True)
         )
-        self._made.append(reference)
-        return reference

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from kip_conformance.infra.judge.expectations import every_pair, is_open
+from kip_conformance.infra.judge.pairs import each_of
 from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.workloads.services import PortPlan
 
 
 @pytest.mark.requirement("SVC-01")
@@ -15,3 +17,17 @@ def test_each_endpoint_is_reached_through_the_cluster_ip(service, probe, pods, h
     expected = every_pair(clients, (web.target, *pods), is_open(), with_self=True)
     eventually(lambda: probe.through(clients, web.target), expected, within=web.budget)
     assert probe.through(clients, web.target) == expected
+
+
+@pytest.mark.requirement("SVC-04")
+def test_a_single_endpoint_reaches_its_own_service(services, probe, pods, protocol):
+    """A pod that is the only endpoint of a Service reaches itself through the Service's ClusterIP (hairpin)."""
+    own = {
+        pod.name: services.make(
+            [pod], PortPlan(80, pod.ports[0], protocol), selector={"kip-conformance/place": pod.name}
+        )[0]
+        for pod in pods
+    }
+    clients_and_targets = [(pod, own[pod.name].target_named(f"vip-of-{pod.name}")) for pod in pods]
+    expected = each_of(clients_and_targets, lambda pod, _: is_open(to=pod))
+    eventually(lambda: probe.pairs(clients_and_targets, protocol), expected, within=own[pods[0].name].budget)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from kip_conformance.reports.model import Case, ItemResult, RunInfo
-from kip_conformance.reports.summary import colour_wanted, summary
+from kip_conformance.reports.summary import colour_wanted
+from kip_conformance.reports.summary import summary as summary_of
+
+from .few_rows import few_rows
 
 RUN = RunInfo(
     run_id="k7f3",
@@ -27,6 +31,7 @@ RUN = RunInfo(
     duration=31.4,
 )
 UDP = {"mode": "nftables", "protocol": "udp"}
+summary = partial(summary_of, registry=few_rows())
 DROPPED = Case("node-a", "node-b", "open", "timeout", False, {"kind": "timeout"})
 FINE = Case("node-b", "node-a", "open", "open", True, {"kind": "open"})
 FAILED = ItemResult(

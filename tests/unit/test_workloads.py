@@ -183,6 +183,7 @@ def test_what_cannot_be_probed_is_no_verdict(api):
 
 
 def test_a_namespace_lives_as_long_as_its_block(api):
+    api.objects = {"ServiceAccount": [{"metadata": {"name": "default"}}]}
     with namespaces.temporary_namespace(NOWHERE, "r1-main-1", labels={}):
         assert api.log == ["create Namespace r1-main-1"]
     assert api.log[-1] == "delete Namespace r1-main-1"

@@ -78,6 +78,6 @@ FAULT = Fault(
     name="missing-endpoint",
     sentence="node-b-2 is Ready but no EndpointSlice lists it",
     plant=_plant,
-    kills=("SVC-01",),
+    kills=("SVC-01", "SVC-04"),
     every_mode=True,
 )

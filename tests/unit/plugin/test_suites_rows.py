@@ -1,4 +1,7 @@
-"""The rows themselves, on a network that is a file: each is green on a sound one, and its own defect reddens it."""
+"""The first ten rows, on a network that is a file: each is green on a sound one, and its own defect reddens it.
+
+Rows that make pods, read machines or resolve names have no such stand-in: their tests are the lab and the faults.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ def suites(world, monkeypatch):
 
     def judge(*arguments, **defects):
         world.tell(**defects)
-        profile = ("--profile", "propagation=0.05")
+        profile = ["--profile", "propagation=0.05"]
+        if "--requirement" not in arguments:
+            profile += [part for identifier in sorted(GREEN) for part in ("--requirement", identifier)]
         world.result = world.run("--pyargs", "kip_conformance.suites", *profile, *arguments)
         found: dict[str, set[str]] = {}
         for row in world.report["rows"]:
@@ -51,13 +56,15 @@ def test_every_row_is_green_on_a_sound_network_and_leaves_nothing(suites, world)
     created = [event for event in world.events if event.startswith("create")]
     assert len(created) == 6
     assert world.events.count("delete Service") == len(created)
-    assert world.report["profiles"][0]["result"] == "conformant"
+    (profile,) = world.report["profiles"]
+    assert profile["result"] == "partial"
+    assert profile["why"].endswith("only a selection was run")
 
 
 def test_a_budget_beyond_its_cap_is_no_conformance(suites, world):
     assert suites("--profile", "propagation=100") == {"pass": GREEN}
     (profile,) = world.report["profiles"]
-    assert (profile["result"], profile["why"]) == ("partial", "budget beyond its cap: propagation")
+    assert profile["why"].endswith("; budget beyond its cap: propagation")
 
 
 DROPS = {
