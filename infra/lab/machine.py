@@ -83,6 +83,9 @@ class _Capture:
                 if len(self._bytes) < _CAPTURE_LIMIT:
                     self._bytes += part
 
+    def so_far(self) -> bytes:
+        return bytes(self._bytes)
+
     def stop(self) -> bytes:
         """End the capture; returns the pcap bytes. Calling it again returns the same."""
         if self._held is not None:

@@ -89,9 +89,13 @@ class HeldProcess(Protocol):
 
 
 class Capture(Protocol):
-    """A running packet capture; `stop()` ends it and returns the pcap bytes (bounded)."""
+    """A running packet capture. Its bytes are those of a pcap file, bounded; see infra/machines/packets.py."""
 
-    def stop(self) -> bytes: ...
+    def so_far(self) -> bytes:
+        """What has been captured until now; the last packet may be there in part, or not yet."""
+
+    def stop(self) -> bytes:
+        """End the capture; returns all of it."""
 
 
 class Machine(Protocol):
