@@ -42,7 +42,10 @@ class LabMachine:
         read, write = os.pipe()
         try:
             held = self.control.open(
-                ["tcpdump", "-i", interface, "-n", "-U", "--immediate-mode", "-w", "-", "-s", "0", "-c", "100000", expression],
+                [
+                    *("tcpdump", "-i", interface, "-n", "-U", "--immediate-mode"),
+                    *("-w", "-", "-s", "0", "-c", "100000", expression),
+                ],
                 machine=self.name,
                 stderr=write,
             )
