@@ -6,12 +6,15 @@ installed wheel. Writing and checking it against report.schema.json is formats/c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
+from kip_conformance.infra.targets.profile import LARGEST_CONFORMANT
 from kip_conformance.reports.fold import Outcome, ProfileResult, Row, Statistics
-from kip_conformance.reports.model import Case, ItemResult, RunInfo
+from kip_conformance.reports.matrix import matrix_of, percentile
+from kip_conformance.reports.model import Asked, Case, ItemResult, RunInfo
 from kip_conformance.reports.rerun import pair_of, rerun
 
 __all__ = ["API_VERSION", "dataplane_statement", "document", "headline", "reason"]
@@ -46,17 +49,32 @@ def document(run: RunInfo, outcome: Outcome) -> dict[str, Any]:
             "features": sorted(run.features),
             "proxyModes": list(run.modes),
             "places": list(run.places),
+            "addressPlan": _plain(run.address_plan),
             "budgets": dict(sorted(run.budgets.items())),
+            "budgetCaps": {
+                name: LARGEST_CONFORMANT[name] for name in sorted(run.budgets) if name in LARGEST_CONFORMANT
+            },
+            "budgetsBeyondCap": list(run.budgets_beyond_cap),
         },
         "seed": run.seed,
-        "selection": {"complete": run.is_selection_complete, "arguments": list(run.selection)},
-        **({"aborted": run.aborted} if run.aborted else {}),
+        "selection": {
+            "complete": run.is_selection_complete,
+            "arguments": list(run.selection),
+            "command": list(run.command),
+            **({"attach": run.attach} if run.attach else {}),
+        },
+        **({"aborted": run.aborted, "interrupted": run.is_interrupted} if run.aborted else {}),
         "exit": {"code": outcome.exit_code, "meaning": outcome.exit_meaning},
         "statistics": _statistics(outcome.statistics),
         "profiles": [_profile(profile) for profile in outcome.profiles],
+        **_latency(case for row in outcome.rows for item in row.items for grid in item.grids for case in grid),
         "notRun": list(outcome.not_run),
         **({"unreached": list(run.unreached)} if run.unreached else {}),
         "rows": [_row(run, row) for row in outcome.rows],
+        "timeline": [
+            {"step": step.name, "began": _since(run, step.began), "duration": round(step.duration, 3)}
+            for step in run.steps
+        ],
     }
 
 
@@ -102,7 +120,10 @@ def _row(run: RunInfo, row: Row) -> dict[str, Any]:
         "requirement": row.requirement.id,
         **({"mode": row.mode} if row.mode else {}),
         "title": row.requirement.title,
+        "sentence": row.requirement.sentence,
         "level": row.requirement.level,
+        "profile": row.requirement.profile,
+        "section": row.requirement.section,
         "verdict": row.verdict,
         "partial": row.is_partial,
         "duration": round(row.duration, 3),
@@ -118,23 +139,63 @@ def _item(run: RunInfo, item: ItemResult) -> dict[str, Any]:
         "verdict": item.verdict,
         "partial": item.partial,
         "duration": round(item.duration, 3),
+        **({"began": _since(run, item.began)} if item.began else {}),
+        **({"phases": {name: round(seconds, 3) for name, seconds in item.phases.items()}} if item.phases else {}),
         **{name: text for name, text in texts.items() if text},
-        "grids": [_grid(grid) for grid in item.grids],
+        **({"finding": _plain(item.finding)} if item.finding else {}),
+        **_latency(case for grid in item.grids for case in grid),
+        "grids": [_grid(grid, asked) for grid, asked in zip(item.grids, _asked(item), strict=True)],
         "reproduce": rerun(run, item),
         **({"reproducePair": rerun(run, item, pair=pair)} if pair else {}),
     }
 
 
-def _grid(cases: Sequence[Case]) -> dict[str, Any]:
+def _asked(item: ItemResult) -> Sequence[Asked]:
+    return item.asked if len(item.asked) == len(item.grids) else [Asked() for _ in item.grids]
+
+
+def _grid(cases: Sequence[Case], asked: Asked) -> dict[str, Any]:
     passed = [case.id for case in cases if case.ok]
     failed = [_failed_case(case) for case in cases if not case.ok]
-    return {"passed": len(passed), "failed": len(failed), "passedCases": passed, "failedCases": failed}
+    matrix = matrix_of(cases)
+    texts = {"title": asked.title, "protocol": asked.protocol, "firstError": " ".join(asked.first_error.split())}
+    return {
+        **{name: text for name, text in texts.items() if text},
+        "attempts": asked.attempts,
+        "passed": len(passed),
+        "failed": len(failed),
+        "clients": list(matrix.clients),
+        "servers": list(matrix.servers),
+        "expected": list(matrix.expected),
+        "observed": list(matrix.observed),
+        "passedCases": passed,
+        "failedCases": failed,
+    }
 
 
 def _failed_case(case: Case) -> dict[str, Any]:
     value = asdict(case)
-    del value["ok"]
+    del value["ok"], value["symbols"]
     return {"case": case.id, **value, "observation": _plain(case.observation)}
+
+
+def _latency(cases: Iterable[Case]) -> dict[str, Any]:
+    """Percentiles of the round trips of open cases, in seconds; nothing when there are none."""
+    times = [rtt for case in cases if case.observation.get("kind") == "open" and (rtt := case.observation.get("rtt"))]
+    if not times:
+        return {}
+    return {
+        "latency": {
+            "cases": len(times),
+            "p50": round(percentile(times, 50), 6),
+            "p95": round(percentile(times, 95), 6),
+        }
+    }
+
+
+def _since(run: RunInfo, moment: float) -> float:
+    """Seconds from the run's start to `moment`, which is seconds since the epoch; never below 0."""
+    return round(max(0.0, moment - datetime.fromisoformat(run.started).timestamp()), 3)
 
 
 def _plain(value: Any) -> Any:

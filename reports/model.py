@@ -11,7 +11,7 @@ from typing import Any
 
 from kip_conformance.infra.judge.verdict import Verdict
 
-__all__ = ["Case", "ItemResult", "RunInfo", "item_key"]
+__all__ = ["Asked", "Case", "ItemResult", "RunInfo", "Step", "item_key"]
 
 
 def item_key(requirement: str, parameters: Mapping[str, str]) -> str:
@@ -23,7 +23,8 @@ def item_key(requirement: str, parameters: Mapping[str, str]) -> str:
 class Case:
     """One ordered pair inside a grid: what was expected and what was observed, in words and as values.
 
-    `observation` has the keys kind, peer, seen_source, rtt (seconds), detail.
+    `observation` has the keys kind, peer, seen_source, rtt (seconds), detail. `symbols` are the characters for drawing,
+    expected and observed, as infra/judge/grid.py has them; empty when nobody gave any.
     """
 
     client: str
@@ -32,6 +33,7 @@ class Case:
     observed: str
     ok: bool
     observation: dict[str, Any] = field(default_factory=dict)
+    symbols: tuple[str, str] = ("", "")
 
     @property
     def id(self) -> str:
@@ -39,12 +41,40 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How a grid came about: what it is of, and how often it was asked and compared before it counted.
+
+    `first_error` is the headline of the first attempt that was not as expected, empty when there was none.
+    """
+
+    title: str = ""
+    protocol: str = ""
+    attempts: int = 1
+    first_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that the run did besides judging: bringing the cluster up, switching it, taking it down.
+
+    `began` is seconds since the epoch, `duration` seconds.
+    """
+
+    name: str
+    began: float
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
 class ItemResult:
     """One pytest item: a requirement with its parameters (proxy mode, protocol) and everything it saw.
 
     `headline` is one line that says who -> whom and what was seen, empty for a pass. `reason` says why a row was
-    not-runnable or why the harness could not observe. `grids` holds one tuple of cases for each grid compared.
-    `partial` is true when some of the row's places could not be run. Durations are seconds.
+    not-runnable or why the harness could not observe. `grids` holds one tuple of cases for each grid compared, `asked`
+    how each of them came about (as many, or none). `partial` is true when some of the row's places could not be run.
+    `finding` is what was found on the path of the most telling case, as plain values; None when nobody looked.
+    `began` is seconds since the epoch (0: unknown), `phases` the seconds of setup, call and teardown, `duration` all of
+    them together.
     """
 
     requirement: str
@@ -58,6 +88,10 @@ class ItemResult:
     duration: float = 0.0
     worker: str = ""
     nodeid: str = ""
+    asked: tuple[Asked, ...] = ()
+    finding: dict[str, Any] | None = None
+    began: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
 
     @property
     def mode(self) -> str | None:
@@ -72,13 +106,16 @@ class ItemResult:
         """Strings, numbers, lists and dictionaries only: what crosses from a worker to the controller."""
         value = asdict(self)
         value["grids"] = [list(grid) for grid in value["grids"]]
+        value["asked"] = list(value["asked"])
         return value
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> ItemResult:
         """The inverse of `to_value`. Raises KeyError or TypeError on a value that is not from this version."""
-        grids = tuple(tuple(Case(**case) for case in grid) for grid in value["grids"])
-        return cls(**{**value, "grids": grids})
+        grids = tuple(
+            tuple(Case(**{**case, "symbols": tuple(case["symbols"])}) for case in grid) for grid in value["grids"]
+        )
+        return cls(**{**value, "grids": grids, "asked": tuple(Asked(**asked) for asked in value["asked"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +127,8 @@ class RunInfo:
     `aborted` why the run ended before its last item (empty: it did not), `is_interrupted` whether that was against
     the user's own rules (a signal, an internal error; not --maxfail), `unreached` the keys of items that were planned
     and never judged, `budgets_beyond_cap` the budgets larger than a conformant run may have. `started` is ISO 8601
-    with a time zone, `budgets` and `duration` are seconds.
+    with a time zone, `budgets` and `duration` are seconds. `address_plan` holds the target's ranges by name, as plain
+    values, `steps` what the run did besides judging.
     """
 
     run_id: str
@@ -114,3 +152,5 @@ class RunInfo:
     aborted: str = ""
     is_interrupted: bool = False
     unreached: tuple[str, ...] = ()
+    address_plan: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()

@@ -86,8 +86,13 @@ def test_a_row_is_keyed_by_requirement_and_parameters_and_keeps_its_failed_cases
     assert item["reproducePair"] == "pytest suites --requirement P2P-02 --pair node-a-to-node-b --kip-seed 42"
     assert item["grids"] == [
         {
+            "attempts": 1,
             "passed": 1,
             "failed": 1,
+            "clients": ["node-a", "node-b"],
+            "servers": ["node-a", "node-b"],
+            "expected": [".+", "+."],
+            "observed": [".T", "+."],
             "passedCases": ["node-b-to-node-a"],
             "failedCases": [
                 {
@@ -116,6 +121,8 @@ def test_environment_and_statistics() -> None:
     assert report["environment"]["components"] == {"etcd": "3.6.8", "kubernetes": "1.36.3"}
     assert report["environment"]["features"] == ["exec", "node-port"]
     assert report["environment"]["budgets"] == {"propagation": 10}
+    assert report["environment"]["budgetCaps"] == {"propagation": 30.0}
+    assert report["environment"]["budgetsBeyondCap"] == []
     assert report["duration"] == 31.416
     assert report["statistics"] == {
         "passed": 2,
