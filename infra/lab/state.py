@@ -17,6 +17,10 @@ __all__ = ["LabFolder", "description_path", "lab_folders", "new_run_id", "state_
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 
+# What containerd allows for its sockets; unix(7) allows 107.
+_SOCKET_PATH_LIMIT = 104
+
+
 def state_root() -> Path:
     """The folder of all labs: KIP_STATE, else /var/lib/kip-conformance."""
     return Path(os.environ.get("KIP_STATE", "/var/lib/kip-conformance"))
@@ -39,6 +43,15 @@ class LabFolder:
         if not _RUN_ID.fullmatch(run_id):
             raise UsageError(f"run {run_id!r}: a run's name is lower-case letters, digits and dashes, at most 31 long")
         return cls(state_root() / run_id)
+
+    def require_room_for_sockets(self) -> None:
+        """Raises UsageError when the folder is so deep that unix sockets in it would have too long a path."""
+        longest = self.machine("node-a") / "containerd.sock.ttrpc"
+        if len(str(longest)) > _SOCKET_PATH_LIMIT:
+            raise UsageError(
+                f"{longest}: {len(str(longest))} characters, a unix socket may have {_SOCKET_PATH_LIMIT}: "
+                f"set KIP_STATE to a shorter folder, or shorten the run's name"
+            )
 
     @property
     def run_id(self) -> str:

@@ -132,10 +132,11 @@ class LabTarget:
         """Stand a lab up. It ends with this process, unless it is kept. Raises KipError; nothing is then left."""
         say = Timed(progress)
         doctor.preflight()
+        folder = LabFolder.of(self.options.run_id)
+        folder.require_room_for_sockets()
         tools = provide(self.options.kubernetes_version, progress)
         registry = unpacked_binary("docker-registry", "docker-registry", progress)
         images = provide_images(tools, progress)
-        folder = LabFolder.of(self.options.run_id)
         if folder.path.exists():
             raise UsageError(f"run {folder.run_id} exists already: `kip-conformance clean --run {folder.run_id}` first")
         folder.path.mkdir(parents=True, mode=0o755)

@@ -8,8 +8,9 @@ from collections import namedtuple
 
 import pytest
 from kip_conformance.infra.cli import main
-from kip_conformance.infra.errors import EnvironmentFault, HarnessError
+from kip_conformance.infra.errors import EnvironmentFault, HarnessError, UsageError
 from kip_conformance.infra.lab import doctor
+from kip_conformance.infra.lab.state import LabFolder
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -50,6 +51,13 @@ def test_too_little_disk(monkeypatch, tmp_path):
         EnvironmentFault, match=rf"{tmp_path}: 5 MiB free, a lab needs 1024: free some, or set KIP_STATE"
     ):
         ask("disk")
+
+
+def test_a_state_folder_too_deep_for_unix_sockets_is_refused_at_once(monkeypatch):
+    monkeypatch.setenv("KIP_STATE", "/tmp/" + "x" * 60)
+    LabFolder.of("a").require_room_for_sockets()
+    with pytest.raises(UsageError, match="a unix socket may have 104: set KIP_STATE to a shorter folder"):
+        LabFolder.of("a-name-of-a-run").require_room_for_sockets()
 
 
 def test_a_full_disk_is_explained_whoever_met_it(monkeypatch, tmp_path):
