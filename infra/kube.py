@@ -29,6 +29,7 @@ _PLURALS = {
     "Secret": ("api/v1", "secrets", True),
     "Endpoints": ("api/v1", "endpoints", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
+    "ServiceCIDR": ("apis/networking.k8s.io/v1", "servicecidrs", False),
     "Deployment": ("apis/apps/v1", "deployments", True),
     "DaemonSet": ("apis/apps/v1", "daemonsets", True),
     "ClusterRole": ("apis/rbac.authorization.k8s.io/v1", "clusterroles", False),

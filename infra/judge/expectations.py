@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.probe.observation import DENIED_KINDS, NOT_VOUCHED, REQUEST_ARRIVED, Observation
 
-__all__ = ["Expectation", "Expected", "Named", "Sourced", "every_pair", "is_denied", "is_open"]
+__all__ = ["Expectation", "Expected", "Named", "Sourced", "every_pair", "is_denied", "is_open", "is_refused"]
 
 
 class Named(Protocol):
@@ -104,6 +104,22 @@ class _Denied(Expectation):
 
 
 is_denied: Expectation = _Denied()
+
+
+class _Refused(Expectation):
+    symbol = "R"
+
+    def __call__(self, observation: Observation) -> bool:
+        return observation.kind == "refused"
+
+    def __str__(self) -> str:
+        return "refused"
+
+    __repr__ = __str__
+
+
+is_refused: Expectation = _Refused()
+"""A TCP connect was answered by RST at once. An answer is no silence, so nothing has to vouch for the listener."""
 
 
 def is_open(

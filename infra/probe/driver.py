@@ -158,10 +158,29 @@ class Driver:
         The kernel answers, not a prober: there is no nonce on the other side and no control. `open` means that the
         data came back; `peer` is the place that has the address, if `to` is one.
         """
-        address = to if isinstance(to, str) else _place(to).address
-        reply = self._ask(client, {"op": "echo", "host": address, "size": size, "timeout": timeout, "df": df}, timeout)
-        peer = None if isinstance(to, str) or reply["outcome"] != "open" else to.name
-        return Observation(reply["outcome"], peer, None, reply.get("rtt"), reply.get("detail") or "")
+        return self._run(self._echo(client, to, size, timeout, df))
+
+    def echoes(
+        self,
+        clients: Iterable[Place | Station],
+        servers: Iterable[Place | Station],
+        *,
+        size: int = 56,
+        timeout: float = 1.0,
+        df: bool = False,
+        title: str = "",
+    ) -> Grid:
+        """One ICMP echo from every client to every server of another name, all at once; see `echo`."""
+        servers = list(servers)
+        pairs = [(client, server) for client in clients for server in servers if client.name != server.name]
+        if self._pairs is not None:
+            pairs = [(client, server) for client, server in pairs if (client.name, server.name) in self._pairs]
+
+        async def together() -> list[Observation]:
+            return await asyncio.gather(*(self._echo(client, server, size, timeout, df) for client, server in pairs))
+
+        seen = dict(zip([(client.name, server.name) for client, server in pairs], self._run(together()), strict=True))
+        return self._grid(seen, "icmp", title)
 
     # --------------------------------------------------------------------------------------------- other questions
 
@@ -317,6 +336,15 @@ class Driver:
         }
         observations = self._run(self._interview.observe(questions, timeout=timeout, options=given))
         return list(zip(questions, observations, strict=True))
+
+    async def _echo(
+        self, client: Place | Station, to: Place | Station | str, size: int, timeout: float, df: bool
+    ) -> Observation:
+        address = to if isinstance(to, str) else _place(to).address
+        message = {"op": "echo", "host": address, "size": size, "timeout": timeout, "df": df}
+        reply = await self._interview.ask(client.name, message, timeout)
+        peer = None if isinstance(to, str) or reply["outcome"] != "open" else to.name
+        return Observation(reply["outcome"], peer, None, reply.get("rtt"), reply.get("detail") or "")
 
     def _ask(self, place: Place | Station, message: dict[str, Any], wait: float) -> dict[str, Any]:
         return self._run(self._interview.ask(place.name, message, wait))

@@ -21,7 +21,7 @@ __all__ = ["ClusterReader", "NodeView", "PodView", "Ran", "shared_addresses"]
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod's status. `pod_ips` are the strings of status.podIPs in order; `pod_ip` is empty when there is none."""
+    """A pod's status. `pod_ips` are the strings of status.podIPs in order; an address is empty when there is none."""
 
     namespace: str
     name: str
@@ -30,6 +30,7 @@ class PodView:
     pod_ip: str
     pod_ips: tuple[str, ...]
     is_host_network: bool
+    host_ip: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -37,10 +38,15 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node that runs a kubelet, by name, with its InternalIP (the first; empty when there is none)."""
+    """A node that runs a kubelet, by name, with its InternalIP (the first; empty when there is none).
+
+    `addresses` are all that its status lists, host names aside, `pod_cidrs` the ranges that its pods come from.
+    """
 
     name: str
     internal_ip: str
+    addresses: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,49 @@ class ClusterReader:
         """Every node that runs a kubelet: all but virtual ones, which say so in the label `type`."""
         nodes = self._api.list("Node")
         return tuple(
-            NodeView(node["metadata"]["name"], _internal_ip(node))
+            NodeView(
+                name=node["metadata"]["name"],
+                internal_ip=_internal_ip(node),
+                addresses=_addresses(node),
+                pod_cidrs=tuple(node["spec"].get("podCIDRs", ())),
+            )
             for node in nodes
             if node["metadata"].get("labels", {}).get("type") != "virtual-kubelet"
         )
+
+    def service_ranges(self) -> tuple[str, ...]:
+        """The ranges that ClusterIPs come from, as the ServiceCIDR objects list them; none where there is no such API.
+
+        ServiceCIDR is in every cluster from Kubernetes 1.33 on.
+        """
+        try:
+            found = self._api.list("ServiceCIDR")
+        except ApiRefusal as refusal:
+            if refusal.status == 404:
+                return ()
+            raise
+        return tuple(cidr for each in found for cidr in each["spec"]["cidrs"])
+
+    def endpoint_addresses(self, service: str, namespace: str) -> frozenset[str]:
+        """The addresses of all ready endpoints in the EndpointSlices of a Service."""
+        slices = self._api.list("EndpointSlice", namespace, labels={"kubernetes.io/service-name": service})
+        return frozenset(
+            address
+            for each in slices
+            for endpoint in each.get("endpoints") or ()
+            if endpoint.get("conditions", {}).get("ready") is not False
+            for address in endpoint["addresses"]
+        )
+
+    def environment(self, place: Place) -> Mapping[str, str]:
+        """The environment that the first process of the place's container was started with.
+
+        Raises HarnessError when it cannot be read.
+        """
+        ran = self.run(place, ["/bin/cat", "/proc/1/environ"])
+        if ran.exit_code != 0:
+            raise HarnessError(f"the environment of {place.name} cannot be read: {ran}")
+        return dict(entry.split("=", 1) for entry in ran.output.split("\0") if "=" in entry)
 
     def logs(self, place: Place) -> str:
         """The whole log of the place's container; empty when the API refuses it."""
@@ -125,12 +170,18 @@ def _pod_view(pod: Mapping[str, Any]) -> PodView:
         pod_ip=status.get("podIP", ""),
         pod_ips=tuple(entry["ip"] for entry in status.get("podIPs", ())),
         is_host_network=bool(pod["spec"].get("hostNetwork")),
+        host_ip=status.get("hostIP", ""),
     )
 
 
 def _internal_ip(node: Mapping[str, Any]) -> str:
     addresses = node.get("status", {}).get("addresses", ())
     return next((str(entry["address"]) for entry in addresses if entry["type"] == "InternalIP"), "")
+
+
+def _addresses(node: Mapping[str, Any]) -> tuple[str, ...]:
+    addresses = node.get("status", {}).get("addresses", ())
+    return tuple(str(entry["address"]) for entry in addresses if entry["type"] in ("InternalIP", "ExternalIP"))
 
 
 def _reference(place: Place) -> PodRef:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kip_conformance.infra.judge.expectations import every_pair, is_open
+from kip_conformance.infra.workloads.pods import PodPlan
 from kip_conformance.infra.workloads.reading import shared_addresses
 
 
@@ -33,8 +34,40 @@ def test_the_interface_of_a_pod_carries_its_pod_ip(api, probe, pods):
     assert not differing, "; ".join(differing)
 
 
+@pytest.mark.requirement("IDN-03")
+def test_the_downward_api_tells_a_pod_its_pod_ip(own_pods, pod_machines, api):
+    """A container that asks the downward API for status.podIP and status.podIPs is given those of its pod's status."""
+    fields = {"POD_IP": "status.podIP", "POD_IPS": "status.podIPs", "HOST_IP": "status.hostIP"}
+    env = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
+    started = own_pods.start(
+        *(PodPlan(f"told-on-{machine}", machine, container={"env": env}) for machine in pod_machines)
+    )
+    told = {pod.name: {name: api.environment(pod).get(name) for name in fields} for pod in started}
+    views = {pod.name: api.pod(pod) for pod in started}
+    expected = {
+        name: {"POD_IP": view.pod_ip, "POD_IPS": ",".join(view.pod_ips), "HOST_IP": view.host_ip}
+        for name, view in views.items()
+    }
+    assert told == expected
+
+
 @pytest.mark.requirement("IDN-04")
 def test_a_server_pod_sees_the_pod_ip_of_its_client(probe, pods, protocol):
     """Between pods there is no NAT: a server sees the client's podIP as source, for every ordered pair of pods."""
     grid = probe.all(pods, pods, protocol)
     assert grid == every_pair(pods, pods, lambda client, server: is_open(source=client))
+
+
+@pytest.mark.requirement("IDN-09")
+def test_every_running_pod_has_the_host_ip_of_its_node(api):
+    """status.hostIP is set; for a pod on a node that runs a kubelet it is one of the node's addresses."""
+    addresses = {node.name: node.addresses for node in api.kubelet_nodes()}
+    running = [pod for pod in api.live_pods() if pod.phase == "Running"]
+    without = [str(pod) for pod in running if not pod.host_ip]
+    assert not without, f"running without a status.hostIP: {', '.join(without)}"
+    foreign = [
+        f"{pod}: {pod.host_ip}, {pod.node} has {', '.join(addresses[pod.node])}"
+        for pod in running
+        if pod.node in addresses and pod.host_ip not in addresses[pod.node]
+    ]
+    assert not foreign, f"status.hostIP is no address of the pod's node: {'; '.join(foreign)}"

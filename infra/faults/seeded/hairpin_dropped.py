@@ -20,6 +20,6 @@ FAULT = Fault(
     sentence="a pod of node-a cannot reach itself through a Service",
     plant=_plant,
     kills=("SVC-04", "SVC-01"),
-    may_redden={"NPT-01": _SELF},
+    may_redden={"NPT-01": _SELF, "IDN-05": _SELF},
     every_mode=True,
 )

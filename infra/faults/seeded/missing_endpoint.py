@@ -78,6 +78,7 @@ FAULT = Fault(
     name="missing-endpoint",
     sentence="node-b-2 is Ready but no EndpointSlice lists it",
     plant=_plant,
-    kills=("SVC-01", "SVC-04"),
+    kills=("SVC-01", "SVC-04", "IDN-08"),
+    may_redden={"IDN-05": "node-b-2 is never chosen"},
     every_mode=True,
 )

@@ -21,6 +21,9 @@ FAULT = Fault(
     plant=_plant,
     kills=("P2P-02", "P2P-03", "IDN-04"),
     may_redden={
+        "IDN-05": "the same pairs, through a Service",
+        "P2P-06": "no refusal returns to a client on node-b either",
+        "P2P-07": "an echo request is a new flow, too",
         "SVC-01": "clients on node-b reach no endpoint on node-a through a Service either",
         "NPT-01": "a NodePort of node-a, asked from node-b, may forward to node-a",
     },

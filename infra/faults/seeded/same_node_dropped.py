@@ -22,6 +22,10 @@ FAULT = Fault(
     plant=_plant,
     kills=("P2P-01", "P2P-03", "IDN-04"),
     may_redden={
+        "IDN-05": "the same pairs, through a Service",
+        "P2P-06": "no refusal is seen between pods of node-a",
+        "P2P-07": "nor an echo reply",
+        "SVC-04": "a hairpin is forwarded from node-a's pods to node-a's pods, too",
         "SVC-01": "clients on node-a reach no endpoint on node-a",
         "NPT-01": "a NodePort of node-a, asked from node-a, may choose an endpoint there",
     },

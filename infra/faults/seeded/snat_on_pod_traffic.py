@@ -20,4 +20,5 @@ FAULT = Fault(
     sentence="node-a masquerades what its pods send to pods of node-b",
     plant=_plant,
     kills=("IDN-04",),
+    may_redden={"IDN-05": "what a Service sends on to node-b takes the same way"},
 )

@@ -64,6 +64,8 @@ FAULT = Fault(
     name="two-pods-one-address",
     sentence="a pod on node-b gets the address of a pod on node-a",
     plant=_plant,
-    kills=("IDN-01",),
-    may_redden=dict.fromkeys(("IDN-04", "P2P-02", "P2P-03", "SVC-01", "NPT-01"), _SAME_ADDRESS),
+    kills=("IDN-01", "CNI-01"),
+    may_redden=dict.fromkeys(
+        ("IDN-04", "P2P-02", "P2P-03", "SVC-01", "NPT-01", "IDN-05", "IDN-08", "P2P-06", "P2P-07"), _SAME_ADDRESS
+    ),
 )
