@@ -93,7 +93,7 @@ class ClusterReader:
                 name=node["metadata"]["name"],
                 internal_ip=_internal_ip(node),
                 addresses=_addresses(node),
-                pod_cidrs=tuple(node["spec"].get("podCIDRs", ())),
+                pod_cidrs=tuple(node.get("spec", {}).get("podCIDRs", ())),
             )
             for node in nodes
             if node["metadata"].get("labels", {}).get("type") != "virtual-kubelet"

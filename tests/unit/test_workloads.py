@@ -116,11 +116,14 @@ def test_addresses_are_shared_by_pods_outside_the_host_network_only():
 def test_virtual_nodes_run_no_kubelet(api):
     addresses = {"addresses": [{"type": "Hostname", "address": "x"}, {"type": "InternalIP", "address": "10.1.0.1"}]}
     api.objects["Node"] = [
-        {"metadata": {"name": "node-a", "labels": {}}, "status": addresses},
+        {"metadata": {"name": "node-a", "labels": {}}, "spec": {"podCIDRs": ["10.244.1.0/24"]}, "status": addresses},
         {"metadata": {"name": "bare"}, "status": {}},
         {"metadata": {"name": "virtual", "labels": {"type": "virtual-kubelet"}}, "status": addresses},
     ]
-    assert ClusterReader(NOWHERE).kubelet_nodes() == (NodeView("node-a", "10.1.0.1"), NodeView("bare", ""))
+    assert ClusterReader(NOWHERE).kubelet_nodes() == (
+        NodeView("node-a", "10.1.0.1", ("10.1.0.1",), ("10.244.1.0/24",)),
+        NodeView("bare", ""),
+    )
 
 
 def test_a_log_that_the_api_refuses_is_seen_as_that(api):
