@@ -46,15 +46,25 @@ class KillMatrix:
         return [requirement for requirement in self.requirements if requirement not in killed]
 
     def faults_that_survive(self) -> list[str]:
-        """Faults that did not turn everything red that they must, with what stayed green."""
+        """Faults that did not turn everything red that they must, with what stayed green.
+
+        A row of one proxy mode alone is not among those of a trial in another: it must go red where it is judged.
+        """
         found = []
         for trial in self.trials:
             if trial.fault.is_harness:
                 if not trial.errors:
                     found.append(f"{_name(trial)}: no harness-error noticed it")
-            elif spared := [each for each in trial.fault.kills if each not in trial.reds]:
+            elif spared := [each for each in trial.fault.kills if each not in trial.reds and self._counts(trial, each)]:
                 found.append(f"{_name(trial)}: {', '.join(spared)} stayed {_states(trial, spared)}")
         return found
+
+    def _counts(self, trial: Trial, requirement: str) -> bool:
+        """Whether a trial must say something about a row: unless another trial of the same fault alone judged it."""
+        if any(requirement == judged for judged, _ in trial.verdicts):
+            return True
+        same = [other for other in self.trials if other.fault is trial.fault]
+        return not any(requirement == judged for other in same for judged, _ in other.verdicts)
 
     def red_without_cause(self) -> list[str]:
         """What went red though the fault does not touch it; for a harness fault, any fail at all."""

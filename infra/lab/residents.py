@@ -16,8 +16,8 @@ from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.control import Control
-from kip_conformance.infra.lab.control_plane import REGISTRY
-from kip_conformance.infra.lab.plan import NODES, LabPlan
+from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place, PodRef
 from kip_conformance.infra.workloads.conditions import is_running, last_condition
@@ -44,7 +44,11 @@ _ADDRESS_OF = {node.name: node.address for node in NODES}
 def system_manifests(coredns_digest: str, plan: LabPlan) -> list[dict[str, Any]]:
     """Cluster DNS, the namespace of the probers, and what the API server needs to talk to kubelets."""
     text = Template((_MANIFESTS / "system.yaml").read_text()).substitute(
-        DOMAIN=plan.domain, DNS=plan.dns, COREDNS_IMAGE=f"{REGISTRY}/coredns@{coredns_digest}"
+        DOMAIN=plan.domain,
+        DNS=plan.dns,
+        COREDNS_IMAGE=f"{REGISTRY}/coredns@{coredns_digest}",
+        API_HOST=CONTROL_PLANE.address,
+        API_PORT=API_PORT,
     )
     return list(yaml.safe_load_all(text))
 

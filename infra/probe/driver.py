@@ -140,6 +140,13 @@ class Driver:
             series.setdefault(question.client, []).append(observation)
         return series
 
+    def series(
+        self, clients: Iterable[Place | Station], target: ProbeTarget, *, attempts: int, timeout: float = 1.0
+    ) -> dict[str, list[Observation]]:
+        """Every single observation of `attempts` probes of each client, by client; none is repeated by itself."""
+        questions = [Question(client.name, target) for client in clients for _ in range(attempts)]
+        return self._series(questions, timeout, {})
+
     def one(self, client: Place | Station, target: ProbeTarget, *, timeout: float = 1.0, **options: Any) -> Observation:
         """One probe. `options` as for `all`. Raises HarnessError when nothing can be concluded from it."""
         return self._observe([Question(client.name, target)], timeout, options)[0][1]

@@ -38,6 +38,7 @@ FEATURES = (
     "capture",
     "dns",
     "downward-api",
+    "even-choice",
     "exec",
     "host-network",
     "kernel-forwarding",

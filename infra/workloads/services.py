@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
-from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.targets.protocol import Place, Protocol4
 from kip_conformance.infra.workloads.reading import NodeView
@@ -58,6 +58,11 @@ class ServiceRef:
         return replace(self, endpoints=tuple(place.name for place in endpoints))
 
     @property
+    def port_name(self) -> str:
+        """What the port is called in the Service and in its EndpointSlices."""
+        return f"{self.protocol}-{self.port}"
+
+    @property
     def target(self) -> ProbeTarget:
         """The ClusterIP, as something to probe."""
         return self.target_named("clusterip")
@@ -67,6 +72,36 @@ class ServiceRef:
         return ProbeTarget(
             name, self.cluster_ip, self.port, self.protocol, self.endpoints, backend_port=self.target_port
         )
+
+    def host_names(self, domain: str) -> tuple[str, ...]:
+        """The names under which pods of other namespaces find the Service; `domain` is that of cluster DNS."""
+        qualified = f"{self.name}.{self.namespace}"
+        return qualified, f"{qualified}.svc", f"{qualified}.svc.{domain}", f"{qualified}.svc.{domain}."
+
+    def known_as(self, host: str) -> ProbeTarget:
+        """The same port under a name that the client has to resolve first, as something to probe."""
+        return ProbeTarget(host, host, self.port, self.protocol, self.endpoints, backend_port=self.target_port)
+
+    def slice(self, places: Sequence[Place], *, name: str) -> dict[str, Any]:
+        """An EndpointSlice for a Service without selector, to be created: these places stand behind this port."""
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": f"{self.name}-{name}",
+                "namespace": self.namespace,
+                "labels": {
+                    "kubernetes.io/service-name": self.name,
+                    "endpointslice.kubernetes.io/managed-by": "kip-conformance",
+                },
+            },
+            "addressType": "IPv4",
+            "ports": [{"name": self.port_name, "protocol": self.protocol.upper(), "port": self.target_port}],
+            "endpoints": [
+                {"addresses": [place.address], "conditions": {"ready": True}, "nodeName": place.machine}
+                for place in places
+            ],
+        }
 
     def on(self, node: NodeView) -> ProbeTarget:
         """The NodePort at the InternalIP of `node`, as something to probe."""
@@ -165,6 +200,12 @@ class Services:
     def change(self, service: ServiceRef, spec: Mapping[str, Any]) -> None:
         """JSON merge patch (RFC 7386) of the Service's spec."""
         self._api.patch("Service", service.name, {"spec": dict(spec)}, service.namespace)
+
+    def drop_port(self, service: ServiceRef) -> None:
+        """Take this port away from the Service; its other ports stay."""
+        stored = self._api.get(object_path("Service", service.name, service.namespace))
+        others = [port for port in stored["spec"]["ports"] if port["name"] != service.port_name]
+        self.change(service, {"ports": others})
 
     def delete(self, service: ServiceRef) -> None:
         """Delete the Service now, with all its ports."""

@@ -41,6 +41,15 @@ def test_a_fault_that_spares_what_it_must_kill_survives():
     assert matrix.faults_that_survive() == ["f: A-1 stayed harness-error"]
 
 
+def test_a_row_of_one_mode_must_go_red_in_that_mode_alone():
+    planted = fault(kills=("P-1", "P-3"), every_mode=True)
+    first = Trial(planted, "iptables", {("P-1", "iptables"): "fail"})
+    second = Trial(planted, "nftables", {("P-3", "nftables"): "pass"})
+
+    assert KillMatrix(["P-1", "P-3"], [first, second]).faults_that_survive() == ["f [nftables]: P-3 stayed pass"]
+    assert KillMatrix(["P-1", "P-3"], [first]).faults_that_survive() == ["f [iptables]: P-3 stayed not run"]
+
+
 def test_a_harness_fault_that_nobody_notices_survives():
     matrix = KillMatrix(["A-1"], [trial(fault(is_harness=True), A_1="pass")])
 

@@ -19,7 +19,9 @@ FAULT = Fault(
     name="hairpin-dropped",
     sentence="a pod of node-a cannot reach itself through a Service",
     plant=_plant,
-    kills=("SVC-04", "SVC-01"),
-    may_redden={"NPT-01": _SELF, "IDN-05": _SELF},
+    kills=("SVC-04", "SVC-01", "SVC-03"),
+    may_redden=dict.fromkeys(
+        ("NPT-01", "IDN-05", "SVC-05", "SVC-07", "SVC-10", "SVC-11", "SVC-15", "SVC-16", "SVC-18"), _SELF
+    ),
     every_mode=True,
 )
