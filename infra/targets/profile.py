@@ -1,11 +1,12 @@
-"""The profile of a run: the budgets within which a cluster must act. Read from a YAML file and KEY=VALUE overrides.
+"""The profile of a run: what the cluster is said to have, and the budgets within which it must act.
 
-The profile of a vendor's cluster (which features it declares) will be read here too; nothing here starts anything.
+Read from a YAML file and KEY=VALUE overrides; nothing here starts anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,36 @@ class Profile:
 
     `propagation`: from a change in the API until every node's dataplane follows it. `start`: from creating a pod until
     it is Ready. `probe_timeout`: how long one probe waits for its answer.
+
+    `features` is what is declared of the cluster: every name without a sign replaces what the target declares of
+    itself, `+name` and `-name` change that; see `declared`.
     """
 
     budget: str = "default"
     propagation: float = 10.0
     start: float = 60.0
     probe_timeout: float = 1.0
+    features: tuple[str, ...] = ()
+
+    def declared(self, own: Collection[str]) -> frozenset[str]:
+        """The declared features, where the target says `own` of itself."""
+        plain = {name for name in self.features if name[0] not in "+-"}
+        added = {name[1:] for name in self.features if name[0] == "+"}
+        taken = {name[1:] for name in self.features if name[0] == "-"}
+        return frozenset((plain or set(own)) | added) - taken
 
     @property
     def budgets(self) -> dict[str, float]:
         """The budgets alone, by name, in seconds."""
-        return {key: float(value) for key, value in asdict(self).items() if key != "budget"}
+        return {key: float(value) for key, value in asdict(self).items() if key not in ("budget", "features")}
 
     @property
     def beyond_cap(self) -> tuple[str, ...]:
         """Budgets larger than a conformant run may have, by name; a report with any is partial."""
         return tuple(key for key, value in self.budgets.items() if value > LARGEST_CONFORMANT[key])
 
+
+_FEATURE = re.compile(r"[+-]?[a-z][a-z0-9-]*")
 
 # `fault` is for runs against a seeded defect, where rows are expected to be red: no wait may exceed 3 s.
 BUDGETS: Mapping[str, Profile] = {
@@ -65,11 +79,21 @@ def load_profile(path: Path | None = None, overrides: Sequence[str] = ()) -> Pro
     for key, (origin, _) in values.items():
         if key not in known:
             raise UsageError(f"{origin}: unknown profile key {key!r}; known: {', '.join(known)}")
+    declared = _names(*values.pop("features", ("", ())))
     origin, name = values.pop("budget", ("", "default"))
     if not isinstance(name, str) or name not in BUDGETS:
         raise UsageError(f"{origin}: unknown budget set {name!r}; known: {', '.join(BUDGETS)}")
     seconds: dict[str, Any] = {key: _seconds(key, *value) for key, value in values.items()}
-    return replace(BUDGETS[name], **seconds)
+    return replace(BUDGETS[name], features=declared, **seconds)
+
+
+def _names(origin: str, value: object) -> tuple[str, ...]:
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(name, str) and _FEATURE.fullmatch(name) for name in names
+    ):
+        raise UsageError(f"{origin}: features must be names, each plain, +added or -taken away, not {value!r}")
+    return tuple(names)
 
 
 def _read(path: Path) -> dict[str, Any]:

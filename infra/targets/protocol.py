@@ -29,7 +29,7 @@ __all__ = [
     "Target",
 ]
 
-DESCRIPTION_VERSION = 1
+DESCRIPTION_VERSION = 2
 
 Protocol4 = Literal["tcp", "udp"]
 PlaceKind = Literal["pod", "hostnet", "host"]

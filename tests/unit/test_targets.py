@@ -93,3 +93,12 @@ def test_pairs_are_ordered_and_never_of_a_place_with_itself():
     ]
     pairs = across_machines([here], [there])
     assert list(each_of(pairs, lambda client, server: (client.name, server.name)).values()) == [("a1", "b1")]
+
+
+def test_declared_features_replace_or_change_what_the_target_says():
+    own = ("exec", "udp")
+    assert load_profile().declared(own) == {"exec", "udp"}
+    assert load_profile(overrides=["features=+sctp,-udp"]).declared(own) == {"exec", "sctp"}
+    assert load_profile(overrides=["features=logs,+sctp"]).declared(own) == {"logs", "sctp"}
+    with pytest.raises(UsageError, match="features must be names, each plain"):
+        load_profile(overrides=["features=Exec"])

@@ -44,6 +44,37 @@ def test_each_way_to_end_has_its_verdict(world, body, verdict, code, element):
     assert found == ([element] if element else [])
 
 
+def test_a_feature_that_is_declared_and_not_there_fails_the_row(world):
+    world.tell(features=["node-port"])
+    world.suite(item("raise KeyError('never run')", "N2P-07"))
+    result = world.run("--profile", "features=+exec")
+    assert result.ret == 1
+    (row,) = world.items
+    assert row["headline"] == "the profile declares exec, and the cluster does not have it"
+    assert [child.tag for child in junit(world) if child.tag in ("failure", "error")] == ["failure"]
+
+
+def test_a_feature_that_is_there_and_not_declared_is_hinted_at(world):
+    world.tell(features=["exec", "node-port"])
+    world.suite(item("pass", "N2P-07"))
+    assert world.run("--profile", "features=node-port").ret == 0
+    (row,) = world.items
+    assert row["verdict"] == "not-runnable"
+    assert row["reason"].endswith("does not declare exec (the cluster has exec: declare it to have this judged)")
+
+
+def test_a_feature_that_nobody_knows_is_refused(world):
+    world.suite(item("pass"))
+    assert world.run("--profile", "features=+bananas").ret == 4
+
+
+def test_a_proxy_that_does_not_follow_is_a_harness_error_before_any_row(world):
+    world.tell(stays=["nftables"])
+    world.suite(item("raise KeyError('never run')", "SVC-01"))
+    assert world.run("--proxy-mode", "nftables").ret == 10
+    assert world.items[0]["reason"].endswith("nftables was asked for, and the proxies report iptables")
+
+
 def test_junit_properties_name_requirement_level_mode_and_verdict(world):
     world.suite(item("raise HarnessError('prober gone')", "SVC-01"))
     world.run("--proxy-mode", "nftables")

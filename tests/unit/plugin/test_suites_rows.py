@@ -119,6 +119,16 @@ def test_a_missing_endpoint_is_named_in_the_headline(suites, world):
     assert headlines.pop().startswith("node-a -> node-b-2: expected open, saw wrong_peer(none: never chosen in 77")
 
 
+def test_a_place_of_another_kind_joins_every_row_without_an_edit(suites, world):
+    """A pod on a machine that no test knows, such as a cell: it is client and server of every pod row at once."""
+    cell = ["cell-a", "cell-a", "10.0.9.9"]
+    assert suites("--proxy-mode", "iptables", extra=[cell]) == {"pass": GREEN}
+    red = suites("--proxy-mode", "iptables", extra=[cell], drop=[["cell-a", "node-b", "tcp"]])["fail"]
+    assert red == {"IDN-04", "P2P-02", "SVC-01", "NPT-01"}
+    headlines = [item["headline"] for item in world.items if item["verdict"] == "fail"]
+    assert all(headline.startswith("cell-a -> ") for headline in headlines), headlines
+
+
 def test_one_pair_alone(suites, world):
     drop = [["node-a", "node-b", "tcp"]]
     assert suites("--pair", "node-a-to-node-b", "--requirement", "P2P-02", drop=drop) == {"fail": {"P2P-02"}}

@@ -41,6 +41,11 @@ def describe(run_id: str) -> ClusterDescription:
         )
         for number, planned in enumerate(FOUNDATION, 1)
         if planned.name not in told("absent", [])
+    ) + tuple(
+        Place(
+            name, "pod", machine, address, (address,), (8080, 8081), "/s", PodRef("kip-conformance", name, f"u-{name}")
+        )
+        for name, machine, address in told("extra", [])
     )
     return ClusterDescription(
         run_id=run_id,
@@ -72,7 +77,8 @@ class FakeCluster:
         event(f"switch {mode}")
         if mode in told("switch_fails", []):
             raise HarnessError("the canary never answered")
-        (HERE / "mode.txt").write_text(mode)
+        if mode not in told("stays", []):
+            (HERE / "mode.txt").write_text(mode)
 
     def check_components(self):
         if (HERE / "dead.txt").exists():
