@@ -19,17 +19,22 @@ _CAPTURE_LIMIT = 16 << 20
 
 @dataclass(slots=True)
 class LabMachine:
-    """One machine of a lab; see Machine in infra/targets/protocol.py."""
+    """One machine of a lab, or with `netns` a piece of its network; see Machine in infra/targets/protocol.py."""
 
     name: str
     addresses: tuple[str, ...]
     control: Control
+    netns: str | None = None
+
+    @property
+    def _machine(self) -> str | None:
+        return None if self.netns else self.name
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        return self.control.run(argv, machine=self.name, stdin=stdin, timeout=timeout)
+        return self.control.run(argv, machine=self._machine, netns=self.netns, stdin=stdin, timeout=timeout)
 
     def open(self, argv: Sequence[str]) -> Held:
-        return self.control.open(argv, machine=self.name)
+        return self.control.open(argv, machine=self._machine, netns=self.netns)
 
     def read(self, path: str) -> bytes:
         done = self.run(["cat", "--", path])
@@ -46,7 +51,8 @@ class LabMachine:
                     *("tcpdump", "-i", interface, "-n", "-U", "--immediate-mode"),
                     *("-w", "-", "-s", "0", "-c", "100000", expression),
                 ],
-                machine=self.name,
+                machine=self._machine,
+                netns=self.netns,
                 stderr=write,
             )
         finally:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
 
@@ -22,7 +23,11 @@ class Packet:
 
     `time` is seconds since the epoch, `protocol` is tcp, udp, icmp or the number as text, `length` the bytes of the
     whole packet with its IPv4 header. Ports are None where there are none (ICMP, all fragments but the first), `flags`
-    are TCP's (SYN, ACK, FIN, RST, PSH, URG); `icmp` is type and code.
+    are TCP's (SYN, ACK, FIN, RST, PSH, URG), `sequence` its number, `data` what TCP or UDP carry; `icmp` is type and
+    code, `quoted` the packet that an ICMP error is about.
+
+    A capture of all interfaces ("any") tells the `interface` by its index (else 0), whether the packet was going out
+    of it, and whether it was addressed to another machine on the link (`is_misaddressed`); else None and False.
     """
 
     time: float
@@ -34,6 +39,12 @@ class Packet:
     flags: frozenset[str] = frozenset()
     icmp: tuple[int, int] | None = None
     length: int = 0
+    sequence: int | None = None
+    data: bytes = field(default=b"", repr=False)
+    quoted: Packet | None = None
+    interface: int = 0
+    is_outgoing: bool | None = None
+    is_misaddressed: bool = False
 
     def __str__(self) -> str:
         def end(address: str, port: int | None) -> str:
@@ -56,6 +67,8 @@ _MAGIC = {
 }
 _ETHERNET, _RAW, _LINUX_SLL, _IPV4, _LINUX_SLL2 = 1, 101, 113, 228, 276
 _ETHERTYPE_IPV4, _ETHERTYPE_VLAN = 0x0800, 0x8100
+_TO_ANOTHER, _OUTGOING = 3, 4  # packet types of the cooked headers
+_ICMP_ERRORS = (3, 11, 12)
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
 _FLAGS = ((0x01, "FIN"), (0x02, "SYN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
 
@@ -73,7 +86,8 @@ def read_packets(pcap: bytes) -> tuple[Packet, ...]:
     return tuple(
         packet
         for time, frame in _records(pcap, order, unit)
-        if (datagram := _datagram(frame, link)) is not None and (packet := _packet(datagram, time)) is not None
+        if (datagram := _datagram(frame, link)) is not None
+        and (packet := _packet(datagram, time, **_on_link(frame, link))) is not None
     )
 
 
@@ -105,22 +119,41 @@ def _datagram(frame: bytes, link: int) -> bytes | None:
     return frame[header:] if frame[at : at + 2] == _ETHERTYPE_IPV4.to_bytes(2, "big") else None
 
 
-def _packet(datagram: bytes, time: float) -> Packet | None:
+def _on_link(frame: bytes, link: int) -> dict[str, Any]:
+    """What a "cooked" header tells: the interface, and which way the packet went. Others tell nothing."""
+    if link == _LINUX_SLL:
+        kind, interface = frame[1], 0
+    elif link == _LINUX_SLL2:
+        kind, interface = frame[10], struct.unpack_from(">I", frame, 4)[0]
+    else:
+        return {}
+    return {"interface": interface, "is_outgoing": kind == _OUTGOING, "is_misaddressed": kind == _TO_ANOTHER}
+
+
+def _packet(datagram: bytes, time: float, **on_link: Any) -> Packet | None:
     if len(datagram) < 20 or datagram[0] >> 4 != 4:
         return None
-    body = datagram[(datagram[0] & 0x0F) * 4 :]
     (length,) = struct.unpack_from(">H", datagram, 2)
+    # Beyond the length there may be padding of the link; of a quoted packet there is less than its length.
+    body = datagram[(datagram[0] & 0x0F) * 4 : length]
     is_first = struct.unpack_from(">H", datagram, 6)[0] & 0x1FFF == 0
     protocol = _PROTOCOLS.get(datagram[9], str(datagram[9]))
     ports: tuple[int | None, int | None] = (None, None)
     flags: frozenset[str] = frozenset()
-    icmp = None
+    icmp = sequence = quoted = None
+    data = b""
     if is_first and protocol in ("tcp", "udp") and len(body) >= 4:
         ports = struct.unpack_from(">HH", body)
+    if is_first and protocol == "udp":
+        data = body[8:]
+    if is_first and protocol == "tcp" and len(body) >= 8:
+        (sequence,) = struct.unpack_from(">I", body, 4)
     if is_first and protocol == "tcp" and len(body) >= 14:
         flags = frozenset(name for bit, name in _FLAGS if body[13] & bit)
+        data = body[(body[12] >> 4) * 4 :]
     if is_first and protocol == "icmp" and len(body) >= 2:
         icmp = (body[0], body[1])
+        quoted = _packet(body[8:], time) if body[0] in _ICMP_ERRORS else None
     return Packet(
         time=time,
         source=str(IPv4Address(datagram[12:16])),
@@ -131,4 +164,8 @@ def _packet(datagram: bytes, time: float) -> Packet | None:
         flags=flags,
         icmp=icmp,
         length=length,
+        sequence=sequence,
+        data=data,
+        quoted=quoted,
+        **on_link,
     )

@@ -20,6 +20,7 @@ from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.control_plane import REGISTRY
 from kip_conformance.infra.lab.images import provide_images
+from kip_conformance.infra.lab.network import points_between
 from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import NODES, PLAN
 from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
@@ -28,7 +29,7 @@ from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.probe.driver import Driver, ProbeTarget
 from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.plan import FOUNDATION
-from kip_conformance.infra.targets.protocol import ClusterDescription, Machine, Place, Progress
+from kip_conformance.infra.targets.protocol import ClusterDescription, Machine, NetworkPoint, Place, Progress
 
 __all__ = ["LabCluster", "LabTarget", "create"]
 
@@ -113,6 +114,9 @@ class LabCluster:
 
     def check_components(self) -> None:
         self.control.check_daemons()
+
+    def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
+        return points_between(self.control, client, server)
 
 
 class LabTarget:

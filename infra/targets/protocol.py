@@ -22,10 +22,12 @@ __all__ = [
     "Completed",
     "HeldProcess",
     "Machine",
+    "NetworkPoint",
     "Place",
     "PodRef",
     "Progress",
     "Protocol4",
+    "ShowsNetwork",
     "Target",
 ]
 
@@ -184,6 +186,26 @@ class Cluster(Protocol):
 
     def check_components(self) -> None:
         """Raises HarnessError naming the first component that is dead; returns quickly when all are alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPoint:
+    """A piece of the network between machines that can be looked into, such as a NIC or a router.
+
+    `machine` runs commands and captures there; `owner` is who would have to mend it.
+    """
+
+    name: str
+    where: str
+    owner: str
+    machine: Machine
+
+
+class ShowsNetwork(Protocol):
+    """A cluster, too, whose network can be looked into. Most cannot: nothing depends on it but how much a finding says."""
+
+    def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
+        """What lies between two machines (by name), in the order of the way there; nothing when it is not known."""
 
 
 class Target(Protocol):
