@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -70,9 +71,7 @@ def _went_elsewhere(view: View, wave: Wave, seen: Sighting, missing: Stop, took:
     return Reason(f"{said}: a wrong or missing route", CNI, ("capture", "ip route"))
 
 
-def _by_routing(
-    view: View, wave: Wave, came: Sighting | None, missing: Stop, took: str, *, timeout: float
-) -> Reason:
+def _by_routing(view: View, wave: Wave, came: Sighting | None, missing: Stop, took: str, *, timeout: float) -> Reason:
     """Nothing there says that it dropped the packet: where would it have gone?"""
     owner = view.owner if view.is_network else CNI
     to, source, device = _ends(wave, came)
@@ -89,7 +88,7 @@ def _by_routing(
         if route is not None and view.after.is_up(route.device) is False:
             return Reason(f"{took}; its {route.device} is down", owner, ("capture", "ip link"))
         if route is not None:
-            mac, state = view.after.neighbour(route.gateway or to, route.device)
+            _, state = view.after.neighbour(route.gateway or to, route.device)
             if "FAILED" in state or "INCOMPLETE" in state:
                 said = f"{took}, and nobody on {route.device} answers for {route.gateway or to} ({state})"
                 return Reason(said, owner, ("capture", "ip neigh"))
@@ -116,12 +115,15 @@ def local(view: View, name: str) -> Reason:
     return _suspects(view, f"made the {name}")
 
 
-def between(sender: View, receiver: View, wave: Wave, left: Sighting) -> tuple[bool, Reason]:
-    """A packet that went out of `sender` and was not seen coming in to `receiver`: (is the sender to blame, why)."""
+def between(
+    sender: View, receiver: View, wave: Wave, left: Sighting, goal: Sequence[str], *, timeout: float
+) -> tuple[bool, Reason]:
+    """A packet that went out of `sender` and was not seen coming in to `receiver`: (is the sender to blame, why).
+
+    `goal` are the addresses of the machine at the far end: what a piece of network sends elsewhere is a wrong route.
+    """
     what = f"the {wave.name} went out of {left.interface}"
-    lost = [
-        seen for seen in wave.sightings if seen.vantage == receiver.key and seen.packet.is_misaddressed
-    ]
+    lost = [seen for seen in wave.sightings if seen.vantage == receiver.key and seen.packet.is_misaddressed]
     if lost:
         said = f"{what} addressed to the MAC of another machine: a wrong neighbour entry"
         owner = sender.owner if sender.is_network else CNI
@@ -130,6 +132,12 @@ def between(sender: View, receiver: View, wave: Wave, left: Sighting) -> tuple[b
     uplinks = {line.split()[line.split().index("dev") + 1] for line in _default_routes(sender)}
     if not sender.is_network and "link_netnsid" in link and uplinks and left.interface not in uplinks:
         return True, Reason(f"{what} and not of {', '.join(uplinks)}: a wrong route", CNI, ("capture", "ip route"))
+    if sender.is_network and goal:
+        with contextlib.suppress(HarnessError):
+            right = sender.route(goal[0], "", "", timeout)
+            if right.device and right.device != left.interface:
+                said = f"{what}, while its way to {goal[0]} is {right.device}: a wrong route"
+                return True, Reason(said, sender.owner, ("capture", "ip route get"))
     down = [name for name, link in receiver.after.links.items() if name != "lo" and "UP" not in link.get("flags", ())]
     if receiver.is_network and down:
         return False, Reason(f"its {down[0]} is down", receiver.owner, ("ip link",))

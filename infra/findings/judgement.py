@@ -12,7 +12,7 @@ from kip_conformance.infra.findings.looks import View
 from kip_conformance.infra.findings.path import Leg, way_back
 from kip_conformance.infra.findings.repeat import Repeated
 from kip_conformance.infra.findings.scene import Case, Scene
-from kip_conformance.infra.findings.trace import Sighting, Stop, Wave, first_at, furthest, rewrites
+from kip_conformance.infra.findings.trace import Stop, Wave, first_at, furthest, rewrites
 from kip_conformance.infra.probe.observation import REQUEST_ARRIVED
 from kip_conformance.infra.targets.protocol import Place
 
@@ -77,12 +77,15 @@ class Judgement:
                 said = f"sent it with source {first.packet.source}, none of its own"
                 return CLIENT, Reason(said, "the pod itself, or its CNI")
         return LISTENER, Reason(
-            f"saw {self._case.observation.seen_source}, though no capture shows a change of the source", "the pod itself"
+            f"saw {self._case.observation.seen_source}, though no capture shows a change of the source",
+            "the pod itself",
         )
 
     def _rejected(self) -> tuple[str, Reason] | None:
         """Somebody on the way said no: who was it?"""
-        said = [*self._repeated.trace.resets, *self._repeated.trace.errors]
+        # "Time to live exceeded" is a loop: who sent the packet the wrong way is seen from the way itself.
+        errors = [seen for seen in self._repeated.trace.errors if seen.packet.icmp != (11, 0)]
+        said = [*self._repeated.trace.resets, *errors]
         if not said or self._case.observation.kind not in ("refused", "reset", "unreachable", "timeout"):
             return None
         for seen in said:
@@ -109,7 +112,10 @@ class Judgement:
         if stops[last].vantage == missing.vantage:
             return view.key, inside(view, wave, came, missing, timeout=self._scene.deadline.share())
         sender = self._scene.views[stops[last].vantage]
-        is_senders, reason = between(sender, view, wave, came)
+        far = self._way.client if wave.is_answer else self._way.server
+        machine = self._scene.machines.get(far.machine)
+        timeout = self._scene.deadline.share()
+        is_senders, reason = between(sender, view, wave, came, machine.addresses if machine else (), timeout=timeout)
         if not is_senders and not view.is_network and not sender.is_network:
             return f"{sender.key} to {view.key}", reason
         return (sender.key if is_senders else view.key), reason
@@ -119,11 +125,7 @@ class Judgement:
         place = self._way.server if wave.is_answer else self._way.client
         key = LISTENER if wave.is_answer else CLIENT
         if place.kind != "pod":
-            if missing.way == "out" and not wave.is_answer:
-                return view.key, local(view, wave.name)
-            if view.drops:
-                return view.key, inside(view, wave, None, missing, timeout=self._scene.deadline.share())
-            return key, Reason(f"no {wave.name} was seen to leave {view.key}", f"the listener on {place.machine}")
+            return self._never_made(wave, missing, view, key)
         if missing.interface and view.after.is_up(missing.interface) is False:
             return key, Reason(f"{missing.interface}, its interface on {view.key}, is down", "CNI", ("ip link",))
         wrong = [seen for seen in wave.sightings if seen.vantage == view.key and seen.packet.is_misaddressed]
@@ -133,6 +135,14 @@ class Judgement:
             return self._no_answer(wave, view, missing)
         said = f"no {wave.name} was seen to leave it ({self._case.observation})"
         return key, Reason(said, "CNI (the pod's own interface and routes), or the pod itself")
+
+    def _never_made(self, wave: Wave, missing: Stop, view: View, key: str) -> tuple[str, Reason]:
+        """The same for a place in its machine's own network namespace, where no link lies between."""
+        if missing.way == "out" and not wave.is_answer:
+            return view.key, local(view, wave.name)
+        if view.drops:
+            return view.key, inside(view, wave, None, missing, timeout=self._scene.deadline.share())
+        return key, Reason(f"no {wave.name} was seen to leave {view.key}", "the listener itself")
 
     def _no_answer(self, wave: Wave, view: View, missing: Stop) -> tuple[str, Reason]:
         device = missing.interface
@@ -185,8 +195,10 @@ class Judgement:
             return (True, "it answered") if answered else (None, "nothing came so far")
         if not seen:
             return None, "nothing came so far"
-        return True, "; ".join(dict.fromkeys(_words(sighting) for sighting in seen[:4]))
-
-
-def _words(seen: Sighting) -> str:
-    return f"{seen.way} on {seen.interface}: {seen.packet}"
+        words = []
+        for wave in self._waves:
+            ways = dict.fromkeys(
+                f"{sighting.way} {sighting.interface}" for sighting in wave.sightings if sighting.vantage == key
+            )
+            words += [f"{wave.name}: {', '.join(ways)}"] if ways else []
+        return True, "; ".join(words)

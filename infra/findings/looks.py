@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +32,8 @@ _COMMANDS = {
     "forwarding": "cat /proc/sys/net/ipv4/ip_forward",
     "rp_filter": "grep -H . /proc/sys/net/ipv4/conf/*/rp_filter",
 }
+# What `ip route get` says of a route whose type is not unicast.
+_REFUSALS = {"Invalid argument": "a blackhole route", "Permission denied": "a prohibiting route"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,13 @@ class View:
         """Where a packet that came in on `device` (empty: made here) would go."""
         host = host_of(self.machine, timeout=timeout)
         origin = f" from {ipaddress.ip_address(source)} iif %s" if device else ""
-        done = host.run(f"ip -j route get %s{origin}", to, *([device] if device else []))
+        mark = self._mark(device)
+        done = host.run(
+            f"ip -j route get %s{origin}{f' mark {mark}' if mark else ''}", to, *([device] if device else [])
+        )
         if done.rc != 0:
             words = (done.stderr.strip() or "no route").splitlines()[-1].removeprefix("RTNETLINK answers: ")
-            return Route(refusal=words)
+            return Route(refusal=_REFUSALS.get(words, words))
         (first, *_) = json.loads(done.stdout or "[{}]") or [{}]
         if first.get("type") in ("blackhole", "unreachable", "prohibit"):
             return Route(refusal=f"{first['type']} route")
@@ -156,6 +162,11 @@ class View:
         """The rules that changed, or else may have changed, sources between the looks."""
         found = tuple(rule for rule in self._hits() if rule.translates)
         return found or translators(self.after.outputs.get("ruleset", ""))
+
+    def _mark(self, device: str) -> str:
+        """The mark that a map gives to whatever comes in on a device, for routers that choose tables by it."""
+        found = re.search(rf'"{re.escape(device)}" : (0x[0-9a-f]+)', self.after.outputs.get("ruleset", ""))
+        return found[1] if found and device else ""
 
     def _hits(self) -> tuple[Rule, ...]:
         return hits(self.before.outputs.get("ruleset", ""), self.after.outputs.get("ruleset", ""))

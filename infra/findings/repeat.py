@@ -20,7 +20,7 @@ __all__ = ["Repeated", "expression", "repeat"]
 
 _TRIES = 16  # how often a Service with several endpoints is asked, until it chooses a broken one again
 _SOURCE_PORTS = range(20000, 29000)  # below NodePorts and the kernel's own choice
-_SETTLE = 0.08  # seconds that the last packets may take to reach their captures
+_SETTLE = 0.25  # seconds that the last packets may take to reach their captures
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ def resolved(case: Case, scene: Scene) -> tuple[Case, Hop | None]:
     except HarnessError as error:
         return case, Hop("name", case.client.name, "resolution in the client", None, str(error))
     if not answer.addresses:
-        said = f"{name} does not resolve: {answer.rcode or answer.error or 'no answer'} from {answer.server or 'nobody'}"
+        said = (
+            f"{name} does not resolve: {answer.rcode or answer.error or 'no answer'} from {answer.server or 'nobody'}"
+        )
         return case, Hop("name", case.client.name, "resolution in the client", False, said, "DNS")
     hop = Hop("name", case.client.name, "resolution in the client", True, f"{name} is {', '.join(answer.addresses)}")
     return replace(case, target=replace(case.target, address=answer.addresses[0])), hop

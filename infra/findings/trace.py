@@ -91,9 +91,7 @@ class Trace:
 
     def destinations(self) -> tuple[tuple[str, int | None], ...]:
         """Every address and port that the request was aimed at, in the order of time."""
-        return tuple(
-            dict.fromkeys((seen.packet.destination, seen.packet.destination_port) for seen in self.requests)
-        )
+        return tuple(dict.fromkeys((seen.packet.destination, seen.packet.destination_port) for seen in self.requests))
 
 
 def trace_of(

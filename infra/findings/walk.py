@@ -68,9 +68,7 @@ def _walk(case: Case, scene: Scene, hops: list[Hop], files: dict[str, bytes]) ->
         return f"no hop is found broken; {case.server} was not chosen by chance, or by a rule that prefers others"
     candidates = {peer.machine: peer for peer in ([direct] if direct is not None else peers)}
     legs = {machine: _legs(scene, client.machine, translator, machine) for machine in candidates}
-    keys = dict.fromkeys(
-        key for legs_ in legs.values() for leg in legs_ for key in (leg.machine, *leg.before)
-    )
+    keys = dict.fromkeys(key for legs_ in legs.values() for leg in legs_ for key in (leg.machine, *leg.before))
     views = [view for key in keys if (view := scene.machine_view(key) or scene.views.get(key)) is not None]
     endpoints = [peer.address for peer in peers] + [address for address, _ in found or ()]
     repeated = repeat(case, scene, views, endpoints)

@@ -15,6 +15,7 @@ from kip_conformance.infra.judge.drawing import draw_cases
 from kip_conformance.infra.judge.expectations import Expectation, Expected
 from kip_conformance.infra.judge.headline import Site, headline_of
 from kip_conformance.infra.probe.observation import Observation
+from kip_conformance.infra.probe.probe_target import ProbeTarget
 
 __all__ = ["Grid", "JudgedCase", "Site", "draw", "headline"]
 
@@ -44,6 +45,7 @@ class Grid(Mapping[tuple[str, str], Observation]):
     """What was seen for each (client, server), by name, in the order it was asked.
 
     `sites` tells the machine and kind of the places in it, so that a headline can say where the differences lie.
+    `targets` tells what was probed for each column, so that a failure can be looked into.
     `is_restricted` says that only selected pairs were asked, so that fewer pairs than expected are no defect.
     """
 
@@ -56,10 +58,12 @@ class Grid(Mapping[tuple[str, str], Observation]):
         title: str = "",
         protocol: str = "",
         sites: Mapping[str, Site] | None = None,
+        targets: Mapping[str, ProbeTarget] | None = None,
         is_restricted: bool = False,
     ) -> None:
         self._observations = dict(observations)
         self.title, self.protocol, self.sites = title, protocol, dict(sites or {})
+        self.targets = dict(targets or {})
         self.is_restricted = is_restricted
         self.comparison: tuple[JudgedCase, ...] = ()
 
@@ -113,6 +117,7 @@ class Grid(Mapping[tuple[str, str], Observation]):
             title=self.title,
             protocol=self.protocol,
             sites=self.sites,
+            targets=self.targets,
             is_restricted=True,
         )
 

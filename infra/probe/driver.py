@@ -90,7 +90,12 @@ class Driver:
         if self._pairs is not None:
             questions = [question for question in questions if _pair(question) in self._pairs]
         seen = self._observe(questions, timeout, {"size": size, "reply_size": reply_size, **options})
-        return self._grid({_pair(question): observation for question, observation in seen}, protocol, title)
+        return self._grid(
+            {_pair(question): observation for question, observation in seen},
+            protocol,
+            title,
+            {target.name: target for target in targets},
+        )
 
     def through(
         self,
@@ -129,7 +134,7 @@ class Driver:
                 observations[client.name, peer] = chosen(mine, peer, self._places[client.name].sources)
         if self._pairs is not None:
             observations = {pair: observations[pair] for pair in observations if pair in self._pairs}
-        return self._grid(observations, target.protocol, title)
+        return self._grid(observations, target.protocol, title, dict.fromkeys(columns, target))
 
     def _series(
         self, questions: Sequence[Question], timeout: float, options: Mapping[str, Any]
@@ -362,9 +367,18 @@ class Driver:
         station = self.at(_place(server))
         return station.tcp(port) if protocol == "tcp" else station.udp(port)
 
-    def _grid(self, observations: dict[tuple[str, str], Observation], protocol: str, title: str) -> Grid:
+    def _grid(
+        self,
+        observations: dict[tuple[str, str], Observation],
+        protocol: str,
+        title: str,
+        targets: Mapping[str, ProbeTarget] | None = None,
+    ) -> Grid:
         sites = {name: Site(place.machine, place.kind) for name, place in self._places.items()}
-        return Grid(observations, title=title, protocol=protocol, sites=sites, is_restricted=self._pairs is not None)
+        is_restricted = self._pairs is not None
+        return Grid(
+            observations, title=title, protocol=protocol, sites=sites, targets=targets, is_restricted=is_restricted
+        )
 
 
 def _place(place: Place | Station) -> Place:

@@ -202,7 +202,7 @@ class NetworkPoint:
 
 
 class ShowsNetwork(Protocol):
-    """A cluster, too, whose network can be looked into. Most cannot: nothing depends on it but how much a finding says."""
+    """A cluster whose network can be looked into, too. Most cannot: a finding then says less, and nothing else."""
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
         """What lies between two machines (by name), in the order of the way there; nothing when it is not known."""
