@@ -11,7 +11,7 @@ from kip_conformance.infra.lab.plan import NODES
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine, Place
 
-__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked"]
+__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked", "run_in_pod"]
 
 
 def place(lab: LabCluster, name: str) -> Place:
@@ -29,6 +29,17 @@ def run_checked(machine: Machine, argv: list[str], *, stdin: bytes = b"") -> byt
     done = machine.run(argv, stdin=stdin)
     if done.returncode != 0:
         raise HarnessError(f"{machine.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def run_in_pod(lab: LabCluster, pod: Place, argv: list[str]) -> bytes:
+    """Output of a command that must succeed in a pod's container. Raises HarnessError with what it said."""
+    if pod.pod is None:
+        raise HarnessError(f"place {pod.name} is no pod")
+    kubectl = [str(lab.description.details["kubectl"]), "--kubeconfig", lab.description.kubeconfig]
+    done = lab.control.run([*kubectl, "-n", pod.pod.namespace, "exec", pod.pod.name, "--", *argv])
+    if done.returncode != 0:
+        raise HarnessError(f"{pod.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
 
 

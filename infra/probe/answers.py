@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Interface", "NameQuery", "Record", "Resolution", "SizeAnswer", "Stats"]
+__all__ = ["Interface", "NameQuery", "PairedLookups", "Record", "Resolution", "SizeAnswer", "Stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,32 @@ class Resolution:
     def addresses(self) -> tuple[str, ...]:
         """The data of the A and AAAA records."""
         return tuple(record.data for record in self.answers if record.type in ("A", "AAAA"))
+
+
+@dataclass(frozen=True, slots=True)
+class PairedLookups:
+    """What many lookups of one name came to, each asking for A and AAAA at once from one socket, nothing sent twice.
+
+    `asked` counts lookups, `slowest` is the seconds of the slowest complete one, less those by which the prober itself
+    ran late. `lost` counts unanswered questions by type, `answers` the others by type, rcode and number of records.
+    """
+
+    asked: int
+    slowest: float
+    lost: Mapping[str, int]
+    answers: Mapping[str, int]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Answers other than addresses for A, and addresses or "none of that type" for AAAA."""
+        return tuple(what for what in self.answers if " NOERROR " not in what or what == "A NOERROR 0")
+
+    def __str__(self) -> str:
+        def counts(these: Mapping[str, int]) -> str:
+            return ", ".join(f"{what} x{count}" for what, count in sorted(these.items())) or "none"
+
+        words = f"lost {counts(self.lost)}; answers {counts(self.answers)}; slowest {self.slowest:.3f} s"
+        return f"{self.asked} lookups: {words}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,20 @@ class Driver:
         reply = self._ask(client, message, timeout * len(wanted))
         return tuple(SizeAnswer(**raw) for raw in reply["answers"])
 
+    def ask_all(
+        self, questions: Sequence[tuple[Place | Station, Mapping[str, Any]]], *, wait: float
+    ) -> list[dict[str, Any]]:
+        """The same kinds of questions to many places at once; the replies in order.
+
+        Raises HarnessError when one of them has no reply `wait` + 4 seconds later.
+        """
+        return self._run(self._interview.ask_all([(place.name, dict(message)) for place, message in questions], wait))
+
+    def grid_of(self, observations: Mapping[tuple[str, str], Observation], protocol: str, *, title: str = "") -> Grid:
+        """What was seen by other means than probes, as a grid: of the pairs that were asked for with --pair, if any."""
+        chosen = {pair: seen for pair, seen in observations.items() if self._pairs is None or pair in self._pairs}
+        return self._grid(chosen, protocol, title)
+
     def set_listener(self, place: Place | Station, protocol: Protocol4, port: int, *, is_open: bool) -> None:
         """Open or close one listener of a place's prober, for rows and faults whose subject is one that is gone."""
         self._ask(place, {"op": "listen", "proto": protocol, "port": port, "open": is_open}, 2.0)

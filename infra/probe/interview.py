@@ -76,6 +76,16 @@ class Interview:
         """One other request to one place. Raises HarnessError when there is no reply `wait` + 4 seconds later."""
         return await self._link(name).call(lambda _attempt: message, wait + 4.0)
 
+    async def ask_all(self, questions: Sequence[tuple[str, dict[str, Any]]], wait: float) -> list[dict[str, Any]]:
+        """Many requests at once; the replies in order. Raises HarnessError as `ask` does, after all have ended."""
+        replies: dict[int, dict[str, Any]] = {}
+
+        async def one(number: int, name: str, message: dict[str, Any]) -> None:
+            replies[number] = await self.ask(name, message, wait)
+
+        await self._together({number: one(number, *each) for number, each in enumerate(questions)})
+        return [replies[number] for number in range(len(questions))]
+
     async def execute(self, pod: PodRef, argv: Sequence[str], *, stdin: bytes, timeout: float) -> Completed:
         return await run_in_pod(self._api(), pod, argv, stdin=stdin, timeout=timeout)
 
@@ -108,7 +118,7 @@ class Interview:
         await self._together({name: ask(name) for name in round_.clients})
         return round_
 
-    async def _together(self, calls: Mapping[str, Awaitable[object]]) -> None:
+    async def _together(self, calls: Mapping[Any, Awaitable[object]]) -> None:
         """All at once; the first error is raised only after all have ended, and says how many places have one."""
         outcomes = await asyncio.gather(*calls.values(), return_exceptions=True)
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

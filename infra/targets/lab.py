@@ -180,6 +180,7 @@ class LabTarget:
                 "kubectl": str(tools["kubectl"]),
                 "kubernetes": tools.versions["kubernetes"],
                 "prober-image": f"{REGISTRY}/prober@{prober_digest}",
+                "domain": PLAN.domain,
                 "plan": {"vpc": PLAN.vpc, "pods": PLAN.pods, "services": PLAN.services},
             },
         )

@@ -103,13 +103,13 @@ class ServiceRef:
             ],
         }
 
-    def on(self, node: NodeView) -> ProbeTarget:
-        """The NodePort at the InternalIP of `node`, as something to probe."""
+    def on(self, node: NodeView, *, name: str = "") -> ProbeTarget:
+        """The NodePort at the InternalIP of `node`, as something to probe; named after the node by default."""
         if not self.node_port or not node.internal_ip:
             what = f"node {node.name} has no InternalIP" if self.node_port else f"Service {self.name} has no NodePort"
             raise HarnessError(f"{what}: there is nothing to probe")
         return ProbeTarget(
-            f"nodeport-{node.name}",
+            name or f"nodeport-{node.name}",
             node.internal_ip,
             self.node_port,
             self.protocol,
