@@ -49,7 +49,10 @@ class LabMachine:
             held = self.control.open(
                 [
                     *("tcpdump", "-i", interface, "-n", "-U", "--immediate-mode"),
-                    *("-w", "-", "-s", "0", "-c", "100000", expression),
+                    # The kernel's buffer holds whole slots of the snapshot length, and in immediate mode one packet
+                    # each: at tcpdump's own sizes it is eight packets, and a busy machine loses the ninth.
+                    *("-s", "4096", "-B", "16384"),
+                    *("-w", "-", "-c", "100000", expression),
                 ],
                 machine=self._machine,
                 netns=self.netns,

@@ -19,7 +19,7 @@ _LOOK_UP = """
 import os, socket, sys
 os.environ["RES_OPTIONS"] = "timeout:1 attempts:1"
 try:
-    socket.getaddrinfo(sys.argv[1], 80)
+    socket.getaddrinfo(sys.argv[1], 80, socket.AF_INET)
 except socket.gaierror:
     pass
 """
