@@ -241,6 +241,14 @@ class Control:
         """Send a signal to a daemon's process group; nothing happens when it has ended already."""
         self._ask("signal", machine=machine or "", daemon=daemon, number=int(number))
 
+    def end_daemon(self, machine: str | None, daemon: str, *, within: float = 10.0) -> None:
+        """End a daemon on purpose: `check_daemons` does not miss it until it is started again.
+
+        Raises HarnessError when it still runs after `within` seconds.
+        """
+        self._ask("signal", machine=machine or "", daemon=daemon, number=int(signal.SIGTERM), is_over=True)
+        self.wait_daemon(machine, daemon, within=within)
+
     def wait_daemon(self, machine: str | None, daemon: str, *, within: float) -> int:
         """Wait until a daemon has ended; returns its exit code. Raises HarnessError after `within` seconds."""
         deadline = time.monotonic() + within
@@ -251,9 +259,10 @@ class Control:
         return code
 
     def check_daemons(self) -> None:
-        """Raises HarnessError naming the first daemon that has ended, with the last line of its log."""
-        for (machine, name), code in self.daemons().items():
-            if code is not None:
+        """Raises HarnessError naming the first daemon that has ended by itself, with the last line of its log."""
+        for entry in self.status()["daemons"]:
+            machine, name, code = entry["machine"], entry["name"], entry["exit"]
+            if code is not None and not entry.get("is_over"):
                 log = self.log_of(machine or None, name)
                 lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
                 raise HarnessError(

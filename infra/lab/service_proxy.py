@@ -6,9 +6,9 @@ until each proxy itself reports the mode and has synced its rules.
 
 from __future__ import annotations
 
+import contextlib
 import re
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,10 +56,23 @@ class ServiceProxy:
         self.start(mode)
         self.wait(mode, within=within)
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """No node has a proxy for the length of the block; what they wrote stays. Returns once all have synced again.
+
+        Raises HarnessError with the machine whose proxy did not end, or did not come back.
+        """
+        mode = self.mode()
+        try:
+            self._each(lambda node: self.control.end_daemon(node.node.name, "kube-proxy"))
+            yield
+        finally:
+            self.start(mode)
+            self.wait(mode)
+
     def _leave(self, node: NodeFiles, mode: str) -> None:
         name = node.node.name
-        self.control.signal(name, "kube-proxy", signal.SIGTERM)
-        self.control.wait_daemon(name, "kube-proxy", within=10)
+        self.control.end_daemon(name, "kube-proxy")
         machine = self.machines[name]
         done = machine.run([str(self.program), "--cleanup", "--config", str(node.kube_proxy_config(mode))], timeout=30)
         if done.returncode != 0:

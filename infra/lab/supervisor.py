@@ -110,7 +110,7 @@ class Supervisor:
     ) -> dict[str, Any] | None:
         pid = self._spawn(argv, descriptors, machine, netns, env)
         if daemon is not None:
-            record = {"pid": pid, "argv0": argv[0], "exit": None, "since": time.monotonic()}
+            record = {"pid": pid, "argv0": argv[0], "exit": None, "since": time.monotonic(), "is_over": False}
             self.daemons[machine or "", daemon] = record
             self.on_exit[pid] = lambda status: record.update(exit=status)
             return {"pid": pid}
@@ -209,9 +209,17 @@ class Supervisor:
         return {}
 
     def _op_signal(
-        self, _connection: socket.socket, _descriptors: list[int], *, machine: str, daemon: str, number: int
+        self,
+        _connection: socket.socket,
+        _descriptors: list[int],
+        *,
+        machine: str,
+        daemon: str,
+        number: int,
+        is_over: bool = False,
     ) -> dict[str, Any]:
         record = self.daemons[machine, daemon]
+        record["is_over"] = is_over
         if record["exit"] is None:
             os.killpg(record["pid"], number)
         return {}
@@ -221,7 +229,7 @@ class Supervisor:
             "kept": self.lifeline is None,
             "machines": sorted(self.machines),
             "daemons": [
-                {"machine": machine, "name": name, "pid": record["pid"], "exit": record["exit"]}
+                {"machine": machine, "name": name, **{key: record[key] for key in ("pid", "exit", "is_over")}}
                 for (machine, name), record in self.daemons.items()
             ],
         }

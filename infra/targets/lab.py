@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError, UsageError
@@ -18,18 +18,26 @@ from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
-from kip_conformance.infra.lab.control_plane import REGISTRY
+from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
+from kip_conformance.infra.lab.disruption import cut_off
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.network import points_between
 from kip_conformance.infra.lab.node import NodeFiles
-from kip_conformance.infra.lab.plan import NODES, PLAN
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN
 from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
 from kip_conformance.infra.lab.service_proxy import MODES, ServiceProxy
 from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.probe.driver import Driver, ProbeTarget
 from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.plan import FOUNDATION
-from kip_conformance.infra.targets.protocol import ClusterDescription, Machine, NetworkPoint, Place, Progress
+from kip_conformance.infra.targets.protocol import (
+    ClusterDescription,
+    Component,
+    Machine,
+    NetworkPoint,
+    Place,
+    Progress,
+)
 
 __all__ = ["LabCluster", "LabTarget", "create"]
 
@@ -37,6 +45,7 @@ __all__ = ["LabCluster", "LabTarget", "create"]
 FEATURES = (
     "attach",
     "capture",
+    "disruptable",
     "dns",
     "downward-api",
     "even-choice",
@@ -78,6 +87,18 @@ class LabCluster:
     def set_service_proxy(self, mode: str) -> None:
         self.proxy.switch(mode)
         self.wait_canary()
+
+    @contextlib.contextmanager
+    def stopped(self, component: Component) -> Iterator[None]:
+        """The proxies really end. The API server goes on, out of its nodes' reach, so that probers can be spoken to."""
+        if component == "service-proxy":
+            with self.proxy.stopped():
+                yield
+            return
+        with contextlib.ExitStack() as stack:
+            for node in NODES:
+                stack.enter_context(cut_off(self.machines[node.name], CONTROL_PLANE.address, API_PORT))
+            yield
 
     def wait_probers(self, *, within: float) -> None:
         """Until the prober of every place answers; a container runs a moment before its program listens."""

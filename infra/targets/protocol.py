@@ -20,6 +20,7 @@ __all__ = [
     "Cluster",
     "ClusterDescription",
     "Completed",
+    "Component",
     "HeldProcess",
     "Machine",
     "NetworkPoint",
@@ -34,6 +35,7 @@ __all__ = [
 DESCRIPTION_VERSION = 2
 
 Protocol4 = Literal["tcp", "udp"]
+Component = Literal["service-proxy", "api-server"]
 PlaceKind = Literal["pod", "hostnet", "host"]
 
 
@@ -184,8 +186,18 @@ class Cluster(Protocol):
     def set_service_proxy(self, mode: str) -> None:
         """Switch every machine to `mode`; returns once each proxy reports it and a canary Service answers."""
 
+    def stopped(self, component: Component) -> AbstractContextManager[None]:
+        """Without a component for the length of the block; only where the target declares disruptable.
+
+        No machine has a service proxy that runs, or none reaches the API server. Probers can still be spoken to. On
+        leaving, the component runs again; what it makes up for takes its time. Raises HarnessError when it does not.
+        """
+
     def check_components(self) -> None:
-        """Raises HarnessError naming the first component that is dead; returns quickly when all are alive."""
+        """Raises HarnessError naming the first component that is dead; returns quickly when all are alive.
+
+        One that is stopped on purpose is not missed.
+        """
 
 
 @dataclass(frozen=True, slots=True)

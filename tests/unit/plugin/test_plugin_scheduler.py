@@ -37,7 +37,7 @@ class Worker:
 class Simulation:
     """Plays the part of pytest-xdist's controller loop, picking the next event at random."""
 
-    def __init__(self, phases, workers, seed, crashes=0):
+    def __init__(self, phases, workers, seed, crashes=0, alone=()):
         self.random = random.Random(seed)
         self.phases = phases
         self.collection = [f"item-{index}" for index in range(len(phases))]
@@ -45,7 +45,10 @@ class Simulation:
         self.ran = []
         self.crashed = []
         self.crashes = crashes
-        self.scheduler = PhaseScheduler(workers, lambda nodeid: phases[int(nodeid[5:])], self.entered.append)
+        self.alone = alone
+        self.scheduler = PhaseScheduler(
+            workers, lambda nodeid: phases[int(nodeid[5:])], self.entered.append, alone.__contains__
+        )
         self.workers = []
         for _ in range(workers):
             self.join()
@@ -83,6 +86,9 @@ class Simulation:
     def run(self, worker):
         index = worker.queue.popleft()
         assert self.phases[index] == self.entered[-1], "an item ran outside of its phase"
+        if self.phases[index] in self.alone:
+            beside = [each.name for each in self.workers if not each.is_over and each is not worker and each.can_run]
+            assert not beside, f"beside an item that must run alone: {beside}"
         self.ran.append(index)
         self.scheduler.mark_test_complete(worker, index)
 
@@ -128,6 +134,17 @@ def test_every_item_runs_once_and_in_its_phase(phases, workers):
 def test_a_worker_that_dies_takes_at_most_the_item_that_it_ran(phases, workers):
     for seed in range(60):
         simulation = Simulation(phases, workers, seed, crashes=3)
+        simulation.play()
+        assert sorted(simulation.ran + simulation.crashed) == list(range(len(phases)))
+        assert simulation.entered == sorted(set(phases))
+
+
+@pytest.mark.parametrize("phases", PHASES.values(), ids=PHASES)
+@pytest.mark.parametrize("alone", [{1}, {0, 1}, {0}, {1, 3}], ids=str)
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+def test_a_phase_that_must_run_alone_has_one_worker_and_nothing_beside_it(phases, alone, workers):
+    for seed in range(60):
+        simulation = Simulation(phases, workers, seed, crashes=seed % 3, alone=alone)
         simulation.play()
         assert sorted(simulation.ran + simulation.crashed) == list(range(len(phases)))
         assert simulation.entered == sorted(set(phases))
