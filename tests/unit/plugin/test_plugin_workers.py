@@ -110,3 +110,35 @@ def test_a_switch_that_fails_at_the_barrier_reaches_every_worker(world):
     assert world.verdicts["NPT-01[nftables]"] == "harness-error"
     assert world.verdicts["SVC-01[nftables]"] == "harness-error"
     assert world.events.count("switch nftables") == 1
+
+
+DISRUPTIVE = """
+def note(text):
+    with open("events.txt", "a") as stream:
+        stream.write(text + "\\n")
+
+@pytest.mark.requirement("PXY-05")
+@pytest.mark.parametrize("component", ["one", "two"])
+def test_disruption(mode, component):
+    note(f"begins {mode}")
+    note(f"ends {mode}")
+
+@pytest.mark.requirement("SVC-01")
+def test_service(mode, protocol):
+    note(f"item {mode}")
+
+@pytest.mark.requirement("NPT-01")
+def test_node_port(mode, protocol):
+    note(f"item {mode}")
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+def test_disruptive_rows_run_last_in_each_mode_and_alone(world, workers):
+    world.suite(DISRUPTIVE)
+    world.tell(features=["exec", "node-port", "disruptable"])
+    assert world.run("-n", str(workers), own_process=True).ret == 0
+    events = [line for line in world.events if not line.startswith(("up", "down"))]
+    ordinary, alone = (lambda mode: [f"item {mode}"] * 4), (lambda mode: [f"begins {mode}", f"ends {mode}"] * 2)
+    first, second = ([*ordinary(mode), *alone(mode)] for mode in ("iptables", "nftables"))
+    assert events == [*first, "switch nftables", *second]
