@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,18 @@ from kip_conformance.infra.probe.driver import Driver
 from kip_conformance.infra.targets.protocol import Machine, Place, PodRef
 from kip_conformance.infra.workloads.conditions import is_ready, is_running, last_condition
 
-__all__ = ["PodPlan", "Pods", "prober_container"]
+__all__ = ["PodPlan", "Pods", "Sidecar", "prober_container"]
 
 SOCKET = "/run/kip-prober.sock"
 _PORTS = (8080, 8081)
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """One more container of a pod, with a prober of its own that listens on `ports`; a place by its name."""
+
+    name: str
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class PodPlan:
     is_host_network: bool = False
     container: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 class Pods:
@@ -72,6 +81,7 @@ class Pods:
         self._budget = budget
         self._host_ports = itertools.cycle(range(first_host_port, first_host_port + 100))
         self._made: dict[str, Place] = {}
+        self._sidecars: dict[str, tuple[Place, ...]] = {}
 
     def __enter__(self) -> Pods:
         return self
@@ -97,13 +107,26 @@ class Pods:
         for place in places:
             self._made[place.name] = place
             self._driver.add(place)
-        self._open(places)
+            self._sidecars[place.name] = _sidecars(place, plans)
+            for sidecar in self._sidecars[place.name]:
+                self._driver.add(sidecar)
+        self._open((*places, *(sidecar for place in places for sidecar in self._sidecars[place.name])))
         return places
+
+    @property
+    def image(self) -> str:
+        """The prober's image, for further containers."""
+        return self._image
+
+    def sidecars(self, place: Place) -> tuple[Place, ...]:
+        """The places of a pod's other containers, in the order of its plan."""
+        return self._sidecars[place.name]
 
     def delete(self, place: Place, *, grace: int = 0) -> None:
         """Ask for the pod's deletion and forget its place; `grace` is seconds. Not waited for: see `wait_gone`."""
         self._made.pop(place.name, None)
-        self._driver.remove(place)
+        for each in (place, *self._sidecars.pop(place.name, ())):
+            self._driver.remove(each)
         if place.pod is not None:
             self._api.delete("Pod", place.pod.name, place.pod.namespace, grace=grace)
 
@@ -167,7 +190,13 @@ class Pods:
                 "enableServiceLinks": False,
                 "automountServiceAccountToken": False,
                 "tolerations": [{"operator": "Exists"}],
-                "containers": [{**prober_container(plan.name, self._image, ports), **plan.container}],
+                "containers": [
+                    {**prober_container(plan.name, self._image, ports), **plan.container},
+                    *(
+                        {**prober_container(each.name, self._image, each.ports), "name": each.name}
+                        for each in plan.sidecars
+                    ),
+                ],
                 **plan.spec,
             },
         }
@@ -230,6 +259,15 @@ def prober_container(name: str, image: str, ports: Sequence[int] = _PORTS) -> di
         "args": ["serve", "--name", name, "--socket", SOCKET, *words],
         "ports": [{"containerPort": port, "protocol": protocol} for port in ports for protocol in ("TCP", "UDP")],
     }
+
+
+def _sidecars(place: Place, plans: Sequence[PodPlan]) -> tuple[Place, ...]:
+    reference = _reference(place)
+    (plan,) = (plan for plan in plans if plan.name == place.name)
+    return tuple(
+        replace(place, name=each.name, ports=each.ports, pod=replace(reference, container=each.name))
+        for each in plan.sidecars
+    )
 
 
 def _reference(place: Place) -> PodRef:

@@ -123,6 +123,34 @@ class ClusterReader:
             for address in endpoint["addresses"]
         )
 
+    def termination_message(self, place: Place, container: str) -> str:
+        """What a container of the place's pod that has ended left as its message; empty when there is none."""
+        reference = _reference(place)
+        status = (self._api.find("Pod", reference.name, reference.namespace) or {}).get("status", {})
+        ended = [
+            each["state"]["terminated"].get("message", "")
+            for each in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+            if each["name"] == container and "terminated" in each["state"]
+        ]
+        return str(ended[0]) if ended else ""
+
+    def host_interface(self, place: Place) -> int:
+        """The index, on its machine, of the other end of the interface eth0 of a place's pod.
+
+        Raises HarnessError when it cannot be read.
+        """
+        ran = self.run(place, ["/bin/cat", "/sys/class/net/eth0/iflink"])
+        if ran.exit_code != 0:
+            raise HarnessError(f"{place.name}: the other end of eth0 cannot be read: {ran}")
+        return int(ran.output)
+
+    def crash(self, place: Place) -> None:
+        """Ask the first process of a place's container to end, without waiting. Raises HarnessError."""
+        # The command must be over before the container is: a stream that is cut off says nothing.
+        ran = self.run(place, ["/bin/sh", "-c", "(sleep 0.2; kill 1) </dev/null >/dev/null 2>&1 &"])
+        if ran.exit_code != 0:
+            raise HarnessError(f"{place.name}: its container could not be told to end: {ran}")
+
     def environment(self, place: Place) -> Mapping[str, str]:
         """The environment that the first process of the place's container was started with.
 

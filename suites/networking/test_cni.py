@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
+from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.workloads.pods import PodPlan
 from kip_conformance.infra.workloads.ranges import overlapping
 
 
@@ -39,3 +41,22 @@ def test_a_machine_forwards_for_its_pods(pod_machines, not_forwarding):
     """On every machine with pods net.ipv4.ip_forward is on, for the interfaces towards its pods and the network too."""
     off = [f"{machine}: {switch}" for machine in pod_machines for switch in not_forwarding(machine)]
     assert not off, f"forwarding is off: {', '.join(off)}"
+
+
+@pytest.mark.requirement("CNI-04")
+@pytest.mark.needs("machine-access")
+def test_a_deleted_pod_leaves_nothing_on_its_machine(own_pods, pod_machines, pod_traces, budgets):
+    """After a pod's deletion its interface, routes, neighbours, rules and address are gone from its machine."""
+    leaving = own_pods.start(*(PodPlan(f"leaving-{machine}", machine) for machine in pod_machines))
+    known = {pod.name: pod_traces(pod) for pod in leaving}
+    unknown = [name for name, look in known.items() if not {"interface", "reservation"} & look().kinds]
+    assert not unknown, f"the machine of a running pod knows nothing of it: {', '.join(unknown)}"
+    for pod in leaving:
+        own_pods.delete(pod, grace=1)
+    for pod in leaving:
+        own_pods.wait_gone(pod)
+
+    def left() -> str:
+        return "; ".join(f"of {name}: {seen}" for name, look in known.items() if (seen := look()).lines)
+
+    eventually(left, lambda lines: lines == "", within=budgets.propagation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kip_conformance.infra.judge.expectations import every_pair, is_open
+from kip_conformance.infra.judge.pairs import on_one_machine
 from kip_conformance.infra.workloads.pods import PodPlan
 from kip_conformance.infra.workloads.reading import shared_addresses
 
@@ -58,6 +59,22 @@ def test_a_server_pod_sees_the_pod_ip_of_its_client(probe, pods, protocol):
     assert grid == every_pair(pods, pods, lambda client, server: is_open(source=client))
 
 
+@pytest.mark.requirement("IDN-06")
+def test_a_pod_keeps_its_pod_ip_when_its_container_restarts(own_pods, pod_machines, api, probe, pods):
+    """When a container restarts, the pod keeps its podIP, on its interface too, and is reached there again."""
+    started = own_pods.start(*(PodPlan(f"restarted-on-{machine}", machine) for machine in pod_machines))
+    for pod in started:
+        api.crash(pod)
+    again = [own_pods.restarted(pod, restarts=1) for pod in started]
+    moved = [
+        f"{old.name}: from {old.address} to {new.address}"
+        for old, new in zip(started, again, strict=True)
+        if new.address != old.address or old.address not in probe.addresses(new)
+    ]
+    assert not moved, f"another podIP after the restart of a container: {'; '.join(moved)}"
+    assert probe.all(pods, again, "tcp") == every_pair(pods, again, is_open())
+
+
 @pytest.mark.requirement("IDN-09")
 def test_every_running_pod_has_the_host_ip_of_its_node(api):
     """status.hostIP is set; for a pod on a node that runs a kubelet it is one of the node's addresses."""
@@ -71,3 +88,11 @@ def test_every_running_pod_has_the_host_ip_of_its_node(api):
         if pod.node in addresses and pod.host_ip not in addresses[pod.node]
     ]
     assert not foreign, f"status.hostIP is no address of the pod's node: {'; '.join(foreign)}"
+
+
+@pytest.mark.requirement("IDN-10")
+def test_two_pods_of_one_node_listen_on_one_port(probe, pods, protocol):
+    """Pods on one node listen on the same port at the same time, and each is reached there by every other pod."""
+    assert on_one_machine(pods, pods), "no machine runs two of the pods"
+    (port,) = {pod.ports[-1] for pod in pods}
+    assert probe.all(pods, pods, protocol, port=port) == every_pair(pods, pods, is_open())

@@ -30,6 +30,7 @@ FAULT = Fault(
     plant=_plant,
     kills=("CNI-03", "P2P-01", "P2P-02", "P2P-03"),
     may_redden=dict.fromkeys(
-        ("IDN-04", "IDN-05", "IDN-08", "P2P-06", "P2P-07", "SVC-01", "SVC-04", "NPT-01"), _SENDS_NOTHING
+        ("IDN-04", "IDN-05", "IDN-06", "IDN-08", "IDN-10", "P2P-06", "P2P-07", "SVC-01", "SVC-04", "NPT-01"),
+        _SENDS_NOTHING,
     ),
 )

@@ -21,6 +21,9 @@ FAULT = Fault(
     plant=_plant,
     kills=("P2P-02", "P2P-03", "IDN-04"),
     may_redden={
+        "IDN-06": "pods of node-b reach no restarted pod of node-a",
+        "IDN-10": "nor any pod of node-a on its second port",
+        "NOD-02": "a container of node-b connects to a pod of node-a first",
         "IDN-05": "the same pairs, through a Service",
         "P2P-06": "no refusal returns to a client on node-b either",
         "P2P-07": "an echo request is a new flow, too",

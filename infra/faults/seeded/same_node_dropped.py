@@ -22,6 +22,8 @@ FAULT = Fault(
     plant=_plant,
     kills=("P2P-01", "P2P-03", "IDN-04"),
     may_redden={
+        "IDN-06": "pods of node-a reach no restarted pod there",
+        "IDN-10": "nor each other on their second port",
         "IDN-05": "the same pairs, through a Service",
         "P2P-06": "no refusal is seen between pods of node-a",
         "P2P-07": "nor an echo reply",

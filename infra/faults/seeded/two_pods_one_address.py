@@ -34,15 +34,15 @@ def _plant(lab: LabCluster) -> Iterator[None]:
     ]
     conflist.write_text(json.dumps(broken))
     try:
-        api.create(_pod(api, lab))
         try:
+            api.create(_pod(api, lab))
             eventually(lambda: _address(api), lambda seen: seen == address, within=20)
-            yield
         finally:
-            api.delete("Pod", _NAME, NAMESPACE, grace=0)
-            eventually(lambda: api.find("Pod", _NAME, NAMESPACE), lambda pod: pod is None, within=20)
+            conflist.write_text(sound)  # at once: the rows start pods of their own, each with an address of its own
+        yield
     finally:
-        conflist.write_text(sound)
+        api.delete("Pod", _NAME, NAMESPACE, grace=0)
+        eventually(lambda: api.find("Pod", _NAME, NAMESPACE), lambda pod: pod is None, within=20)
 
 
 def _pod(api: KubeApi, lab: LabCluster) -> dict[str, Any]:
@@ -66,6 +66,20 @@ FAULT = Fault(
     plant=_plant,
     kills=("IDN-01", "CNI-01"),
     may_redden=dict.fromkeys(
-        ("IDN-04", "P2P-02", "P2P-03", "SVC-01", "NPT-01", "IDN-05", "IDN-08", "P2P-06", "P2P-07"), _SAME_ADDRESS
+        (
+            "IDN-04",
+            "P2P-02",
+            "P2P-03",
+            "SVC-01",
+            "NPT-01",
+            "IDN-05",
+            "IDN-06",
+            "IDN-08",
+            "IDN-10",
+            "NOD-02",
+            "P2P-06",
+            "P2P-07",
+        ),
+        _SAME_ADDRESS,
     ),
 )

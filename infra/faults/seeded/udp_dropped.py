@@ -21,6 +21,8 @@ FAULT = Fault(
     plant=_plant,
     kills=("P2P-03", "IDN-04"),
     may_redden={
+        "IDN-10": "its UDP case is between the same pods",
+        "NOD-02": "cluster DNS may run on node-b",
         "IDN-05": "its UDP case reaches the same pods",
         "IDN-08": "cluster DNS is asked over UDP, and may run on node-b",
         "SVC-01": "its UDP case reaches the same pods",
