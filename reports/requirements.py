@@ -111,7 +111,8 @@ def closest(wanted: str, known: Iterable[str]) -> tuple[str, ...]:
     import difflib
 
     upper = {identifier.upper(): identifier for identifier in known}
-    return tuple(upper[match] for match in difflib.get_close_matches(wanted.strip().upper(), upper, n=3, cutoff=0.6))
+    asked = re.sub(r"(?<=\D)(?=\d$)", "0", wanted.strip().upper())  # IDN-1 is IDN-01, not IDN-10
+    return tuple(upper[match] for match in difflib.get_close_matches(asked, upper, n=3, cutoff=0.6))
 
 
 def _read_profiles(name: str, raw: object) -> dict[str, Profile]:
