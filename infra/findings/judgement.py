@@ -38,6 +38,10 @@ class Judgement:
     def __init__(self, case: Case, scene: Scene, repeated: Repeated, way: Way) -> None:
         self._case, self._scene, self._repeated, self._way = case, scene, repeated, way
         self._waves = repeated.trace.waves(case.target.protocol)
+        # Where nothing could be captured, nothing that was not seen means anything.
+        self._stops = tuple(
+            stop for stop in way.stops if stop.vantage in scene.views and stop.vantage not in repeated.unseen
+        )
 
     def hops(self) -> tuple[Hop, ...]:
         """All hops from the client to the listener, in order."""
@@ -45,22 +49,24 @@ class Judgement:
         keys = [CLIENT]
         for leg in self._way.legs:
             keys += [*leg.before, leg.machine]
-        if key not in keys:
-            keys.append(key)
-        keys = [*dict.fromkeys(keys), LISTENER] if key != LISTENER else [*dict.fromkeys(keys)]
+        if key and key not in keys and key != LISTENER:  # the network between two machines
+            keys.insert(keys.index(self._way.legs[-1].machine), key)
+        keys = [*dict.fromkeys(keys), LISTENER]
         return tuple(self._hop(each, key, reason) for each in keys)
 
     # ------------------------------------------------------------------------------------------------------- blame
 
     def _blame(self) -> tuple[str, Reason]:
         """The key of the hop that did not do its part, and why."""
+        if not self._stops:
+            return "", Reason("nothing could be captured anywhere", "")
         if self._case.observation.is_open:
             return self._changed()
         rejected = self._rejected()
         if rejected is not None:
             return rejected
         for wave in self._waves:
-            stops = way_back(self._way.stops) if wave.is_answer else self._way.stops
+            stops = way_back(self._stops) if wave.is_answer else self._stops
             last = furthest(wave, stops)
             if last < len(stops) - 1:
                 return self._not_beyond(wave, stops, last)
@@ -68,11 +74,13 @@ class Judgement:
 
     def _changed(self) -> tuple[str, Reason]:
         """The probe was answered, and from where it seemed to come is wrong."""
+        if self._case.observation.seen_source in self._case.client.sources:
+            return "", Reason("what is wrong with the answer is not its way", "")
         for wave in self._waves[:1]:
-            for change in rewrites(wave, self._way.stops):
-                view = self._scene.views[self._way.stops[change.stop].vantage]
+            for change in rewrites(wave, self._stops):
+                view = self._scene.views[self._stops[change.stop].vantage]
                 return view.key, translation(view, change.before, change.after)
-            first = first_at(wave, self._way.stops[0]) if self._way.stops else None
+            first = first_at(wave, self._stops[0])
             if first is not None and first.packet.source not in self._case.client.sources:
                 said = f"sent it with source {first.packet.source}, none of its own"
                 return CLIENT, Reason(said, "the pod itself, or its CNI")
@@ -102,9 +110,7 @@ class Judgement:
     def _not_beyond(self, wave: Wave, stops: Sequence[Stop], last: int) -> tuple[str, Reason]:
         """The wave came to the stop with index `last` (-1: to none) and not to the next."""
         missing = stops[last + 1]
-        view = self._scene.views.get(missing.vantage)
-        if view is None or missing.vantage in self._repeated.unseen:
-            return missing.vantage, Reason(f"the {wave.name} was not seen there", "")
+        view = self._scene.views[missing.vantage]
         if last < 0:
             return self._never_sent(wave, missing, view)
         came = first_at(wave, stops[last])

@@ -127,7 +127,7 @@ def _rules(listing: str) -> Iterator[Rule]:
 
 def _closed(last: Rule, policy: str) -> Rule:
     """The last rule of a chain; one that only counts says what a policy of drop drops."""
-    bare = _QUOTED.sub("", last.text).removesuffix("comment").strip()
+    bare = _QUOTED.sub("", last.text).strip().removesuffix("comment")
     is_dropping = policy == "drop" and last.packets is not None and not bare
     text = f"policy drop: {last.text}".rstrip(": ") if is_dropping else last.text
     return Rule(last.table, last.chain, text, last.packets, is_dropping)
