@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from kip_conformance.infra.judge.expectations import Expectation, Expected, Named
 from kip_conformance.infra.targets.protocol import Place
 
-__all__ = ["Pairs", "across_machines", "each_of", "on_one_machine"]
+__all__ = ["Pairs", "across_machines", "each_of", "in_turn", "on_one_machine"]
 
 ClientT = TypeVar("ClientT", bound=Named)
 ServerT = TypeVar("ServerT", bound=Named)
@@ -24,6 +25,11 @@ def on_one_machine(clients: Sequence[Place], servers: Sequence[Place]) -> Pairs:
 def across_machines(clients: Sequence[Place], servers: Sequence[Place]) -> Pairs:
     """Every client with every server of every other machine."""
     return tuple((a, b) for a in clients for b in servers if a.machine != b.machine)
+
+
+def in_turn(clients: Sequence[ClientT], servers: Sequence[ServerT]) -> tuple[tuple[ClientT, ServerT], ...]:
+    """Every client with one server, the servers in turn: flows that share no client, so that none can clash."""
+    return tuple(zip(clients, itertools.cycle(servers), strict=False))
 
 
 def each_of(

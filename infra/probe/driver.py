@@ -268,6 +268,10 @@ class Driver:
         """Open or close one listener of a place's prober, for rows and faults whose subject is one that is gone."""
         self._ask(place, {"op": "listen", "proto": protocol, "port": port, "open": is_open}, 2.0)
 
+    def set_http_status(self, place: Place | Station, status: int) -> None:
+        """What a place's prober answers to every HTTP GET from now on, on all its TCP ports; 200 at first."""
+        self._ask(place, {"op": "http", "status": status}, 2.0)
+
     def stats(self, place: Place | Station) -> Stats:
         """How a place's prober is."""
         reply = self._ask(place, {"op": "stats"}, 2.0)

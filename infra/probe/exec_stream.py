@@ -47,10 +47,14 @@ class ExecStream:
     async def open(
         cls, access: ApiAccess, pod: PodRef, argv: Sequence[str], *, stdin: bool = True, timeout: float = 15.0
     ) -> ExecStream:
-        """Start `argv` in the pod's container. Raises ChannelLost with the server's own words when it will not."""
+        """Start `argv` in the pod's container; without words, attach to the process that runs there already.
+
+        Raises ChannelLost with the server's own words when it will not.
+        """
+        verb = "exec" if argv else "attach"
         query = [("command", word) for word in argv]
         query += [("container", pod.container), ("stdin", str(stdin).lower()), ("stdout", "true"), ("stderr", "true")]
-        url = f"{access.server}/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec?{urlencode(query)}"
+        url = f"{access.server}/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/{verb}?{urlencode(query)}"
         is_local = urlsplit(access.server).hostname in ("127.0.0.1", "::1", "localhost")
         try:
             socket = await connect(
@@ -68,10 +72,10 @@ class ExecStream:
                 proxy=None if is_local else True,
             )
         except InvalidStatus as error:
-            raise ChannelLost(f"exec into {_named(pod)} was refused: {_reason(error)}") from error
+            raise ChannelLost(f"{verb} into {_named(pod)} was refused: {_reason(error)}") from error
         except (OSError, WebSocketException, TimeoutError) as error:
             why = str(error) or type(error).__name__
-            raise ChannelLost(f"exec into {_named(pod)} through {access.server} failed: {why}") from error
+            raise ChannelLost(f"{verb} into {_named(pod)} through {access.server} failed: {why}") from error
         return cls(socket, pod)
 
     @property

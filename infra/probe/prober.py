@@ -85,6 +85,7 @@ IN, OUT, ERR, HUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPO
 
 HEADER = re.compile(rb"kip1 ([\w.+-]{1,96}) (\d{8}) (\d{8})\n")
 HEADER_LIMIT = 160
+HTTP_LIMIT = 16384  # bytes of an HTTP request's head
 
 _REFUSED = {errno.ECONNREFUSED}
 _RESET = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
@@ -414,16 +415,32 @@ class Connection:
         if self.header is None:
             self.header = HEADER.match(bytes(self.received[:HEADER_LIMIT]))
             if self.header is None:
-                if len(self.received) >= HEADER_LIMIT:
-                    self.close()
-                    return False
-                return True
+                return self._read_stranger()
         size, pad = self.header.end(), int(self.header.group(2))
         if len(self.received) < size + pad:
             return True
         payload = bytes(self.received[size:])
         intact = not payload or payload == pattern(self.header.group(1).decode(), pad)
         self.out = self.listener.answer(self.header, *self.peer, digest(payload), intact)
+        return self._write()
+
+    def _read_stranger(self) -> bool:
+        """A GET is answered: kubelets' probes and the API server's proxy speak nothing else."""
+        is_get = self.received.startswith(b"GET ")
+        if is_get and b"\r\n\r\n" in self.received:
+            return self._answer_get()
+        if len(self.received) < (HTTP_LIMIT if is_get else HEADER_LIMIT):
+            return True
+        self.close()
+        return False
+
+    def _answer_get(self) -> bool:
+        """With this place's name and the path that was asked for."""
+        resident = self.listener.resident
+        path = bytes(self.received).split(b" ", 2)[1].decode("latin-1")
+        body = json.dumps({"name": resident.name, "instance": resident.instance, "path": path}).encode() + b"\n"
+        head = f"HTTP/1.1 {resident.http_status} prober\r\nContent-Type: application/json\r\n"
+        self.out = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
         return self._write()
 
     def _write(self) -> bool:
@@ -1493,6 +1510,7 @@ class Resident:
     def __init__(self, name: str, address: str, ports: list[int], path: str, resolv_conf: str) -> None:
         self.name, self.address, self.path, self.resolv_conf = name, address, path, resolv_conf
         self.instance = os.urandom(4).hex()
+        self.http_status = 200
         self.loop = Loop()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
@@ -1634,6 +1652,14 @@ class Resident:
             self.listeners.pop(key).close()
         return {"listening": self.listening()}
 
+    def answer_http(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Sets the status that every GET draws from now on, for rows whose subject is an HTTP probe that fails."""
+        status = int(message["status"])
+        if not 200 <= status < 600:
+            raise BadRequest("status is out of range")
+        self.http_status = status
+        return {"status": status}
+
     def listening(self) -> list[str]:
         return sorted(f"{proto}/{port}" for proto, port in self.listeners)
 
@@ -1643,6 +1669,7 @@ OPS: dict[str, Callable[[Resident, dict[str, Any]], dict[str, Any]]] = {
     "stats": Resident.stats,
     "seen": Resident.was_seen,
     "listen": Resident.listen,
+    "http": Resident.answer_http,
     "addresses": lambda _resident, _message: {"interfaces": interfaces()},
 }
 ASYNC_OPS: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]] = {

@@ -130,6 +130,11 @@ class Pods:
         if place.pod is not None:
             self._api.delete("Pod", place.pod.name, place.pod.namespace, grace=grace)
 
+    def label(self, place: Place, labels: Mapping[str, str]) -> None:
+        """Put labels on a running pod: what selects them finds it from now on."""
+        pod = _reference(place)
+        self._api.patch("Pod", pod.name, {"metadata": {"labels": dict(labels)}}, pod.namespace)
+
     def wait_gone(self, place: Place, *, within: float = 30.0) -> None:
         """Until the API has no such pod any more. Raises HarnessError after `within` seconds."""
         if place.pod is None:

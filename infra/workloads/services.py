@@ -24,11 +24,15 @@ _PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """A port of a Service to be made: the Service's own number, and the number (or name) at the endpoints."""
+    """A port of a Service to be made: the Service's own number, and the number (or name) at the endpoints.
+
+    `node_port` is the NodePort to ask for; 0 leaves the choice to the API server.
+    """
 
     port: int
     target: int | str
     protocol: Protocol4 = "tcp"
+    node_port: int = 0
 
     @property
     def name(self) -> str:
@@ -187,6 +191,7 @@ class Services:
                             "protocol": port.protocol.upper(),
                             "port": port.port,
                             "targetPort": port.target,
+                            **({"nodePort": port.node_port} if port.node_port else {}),
                         }
                         for port in ports
                     ],

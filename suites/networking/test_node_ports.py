@@ -16,3 +16,25 @@ def test_a_node_port_answers_on_every_node(node_port, probe, api, pods, protocol
     expected = every_pair(pods, targets, is_open())
     eventually(lambda: probe.every_time(pods, targets), expected, within=web.budget)
     assert probe.every_time(pods, targets) == expected
+
+
+@pytest.mark.requirement("NPT-02")
+@pytest.mark.parametrize("protocol", ["tcp"])
+def test_a_node_port_answers_nodes_and_host_network_pods(node_port, probe, api, pods, hosts, hostnets, protocol):
+    """A NodePort answers at the InternalIP of every kubelet node, for the nodes themselves and hostNetwork pods."""
+    web, clients = node_port(pods, protocol), (*hosts, *hostnets)
+    targets = [web.on(node) for node in api.kubelet_nodes()]
+    expected = every_pair(clients, targets, is_open())
+    eventually(lambda: probe.every_time(clients, targets), expected, within=web.budget)
+    assert probe.every_time(clients, targets) == expected
+
+
+@pytest.mark.requirement("NPT-03")
+@pytest.mark.parametrize("protocol", ["udp"])
+def test_datagrams_to_a_node_port_arrive_and_are_answered(node_port, probe, api, pods, hosts, protocol):
+    """Datagrams to a UDP NodePort of every kubelet node arrive unaltered, and so do their replies."""
+    web, clients, payload = node_port(pods, protocol), (*pods, *hosts), {"size": 512, "reply_size": 512}
+    targets = [web.on(node) for node in api.kubelet_nodes()]
+    expected = every_pair(clients, targets, is_open())
+    eventually(lambda: probe.every_time(clients, targets, **payload), expected, within=web.budget)
+    assert probe.every_time(clients, targets, **payload) == expected

@@ -20,5 +20,10 @@ FAULT = Fault(
     sentence="node-b's own processes cannot reach the pods on it",
     plant=_plant,
     kills=("N2P-01",),
-    may_redden={"SVC-01": "the client host-b reaches no endpoint on its own node"},
+    may_redden={
+        **dict.fromkeys(("SVC-01", "EPT-01", "EPT-02"), "the client host-b reaches no endpoint on its own node"),
+        **dict.fromkeys(("NPT-02", "NPT-03"), "a NodePort may lead the clients on node-b to a pod there"),
+        "N2P-03": "hostnet-b is a process of node-b",
+        "N2P-04": "the kubelet of node-b cannot look at its pods",
+    },
 )

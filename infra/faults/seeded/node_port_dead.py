@@ -22,6 +22,6 @@ FAULT = Fault(
     name="node-port-dead",
     sentence="node-b answers no NodePort",
     plant=_plant,
-    kills=("NPT-01",),
+    kills=("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03"),
     every_mode=True,
 )

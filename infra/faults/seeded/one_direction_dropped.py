@@ -15,6 +15,8 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     return nft_table(lab.machines["node-a"], chain)
 
 
+_FROM_B = "clients on node-b reach no endpoint on node-a"
+
 FAULT = Fault(
     name="one-direction-dropped",
     sentence="flows that pods of node-b open towards pods of node-a are dropped",
@@ -29,5 +31,6 @@ FAULT = Fault(
         "P2P-07": "an echo request is a new flow, too",
         "SVC-01": "clients on node-b reach no endpoint on node-a through a Service either",
         "NPT-01": "a NodePort of node-a, asked from node-b, may forward to node-a",
+        **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "CTK-03"), _FROM_B),
     },
 )

@@ -16,6 +16,8 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     return nft_table(lab.machines["node-a"], chain)
 
 
+_ON_A = "clients on node-a reach no endpoint there"
+
 FAULT = Fault(
     name="same-node-dropped",
     sentence="pods of node-a cannot reach each other",
@@ -30,5 +32,6 @@ FAULT = Fault(
         "SVC-04": "a hairpin is forwarded from node-a's pods to node-a's pods, too",
         "SVC-01": "clients on node-a reach no endpoint on node-a",
         "NPT-01": "a NodePort of node-a, asked from node-a, may choose an endpoint there",
+        **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01"), _ON_A),
     },
 )

@@ -15,6 +15,8 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     return nft_table(lab.machines["node-b"], chain)
 
 
+_SAME_WAY = "their UDP cases reach the same pods"
+
 FAULT = Fault(
     name="udp-dropped",
     sentence="UDP from pods of node-a to pods of node-b is dropped",
@@ -26,6 +28,6 @@ FAULT = Fault(
         "IDN-05": "its UDP case reaches the same pods",
         "IDN-08": "cluster DNS is asked over UDP, and may run on node-b",
         "SVC-01": "its UDP case reaches the same pods",
-        "NPT-01": "replies of a NodePort's UDP case take the same way",
+        **dict.fromkeys(("NPT-01", "NPT-03", "NPT-05", "CTK-01", "CTK-03"), _SAME_WAY),
     },
 )

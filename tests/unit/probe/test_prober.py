@@ -105,9 +105,34 @@ def test_a_damaged_payload_is_told(village):
 
 def test_strangers_get_no_answer_and_no_hold(village):
     with socket.create_connection((village[0].place.address, village[0].place.ports[0]), timeout=2) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: " + b"x" * 200 + b"\r\n\r\n")
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: " + b"x" * 200 + b"\r\n\r\n")
         assert sock.recv(100) == b""
     assert exchange(village[0])[0]["name"] == "ada"
+
+
+def http_get(place, path: str) -> tuple[str, str]:
+    with socket.create_connection((place.address, place.ports[0]), timeout=2) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {'x' * 200}\r\n".encode())
+        sock.sendall(b"User-Agent: kube-probe/1.36\r\n\r\n")
+        head, _, body = sock.makefile("rb").read().decode().partition("\r\n\r\n")
+    return head.splitlines()[0], body
+
+
+def test_an_http_get_is_answered_with_the_status_that_was_set(village, wire):
+    place, talk = village[0].place, wire(village[0].place.socket)
+    status, body = http_get(place, "/a?b=c")
+    assert status == "HTTP/1.1 200 prober"
+    assert (json.loads(body)["name"], json.loads(body)["path"]) == ("ada", "/a?b=c")
+    assert talk.ask(op="http", status=503)["status"] == 503
+    assert http_get(place, "/ready")[0] == "HTTP/1.1 503 prober"
+    assert talk.ask(op="http", status=200)["status"] == 200
+    assert "out of range" in talk.ask(op="http", status=99)["failed"]
+
+
+def test_an_http_request_without_end_is_not_held(village):
+    with socket.create_connection((village[0].place.address, village[0].place.ports[0]), timeout=2) as sock:
+        sock.sendall(b"GET /" + b"x" * prober.HTTP_LIMIT)
+        assert sock.recv(100) == b""
 
 
 def test_results_keep_the_order_of_probes(village, wire):
