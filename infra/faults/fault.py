@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from kip_conformance.infra.errors import UsageError
 from kip_conformance.infra.faults import seeded
 from kip_conformance.infra.targets.lab import LabCluster
 
-__all__ = ["Fault", "find_faults"]
+__all__ = ["Fault", "find_faults", "sample_faults"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,11 @@ class Fault:
 
     `kills` are the requirements that must go red, `may_redden` those that may, each with the reason; red outside of
     both is "without cause". A harness fault breaks the harness instead of the cluster: it must be noticed by at least
-    one harness-error and give no fail at all. `blinds`: a defect of the cluster that also takes away what the harness
-    sees with, so that rows outside of `kills` may be harness-errors. `every_mode`: the fault touches Services, so that
-    it is run in each proxy mode and not only in the first.
+    one harness-error and give no fail at all. A tolerated fault is one that the harness must ride out: everything stays
+    green, at default budgets; `may_redden` excuses rows whose subject is what was broken. `blinds`: a defect of the
+    cluster that also takes away what the harness sees with, so that rows outside of `kills` may be harness-errors.
+    `every_mode`: the fault touches Services, so that it is run in each proxy mode and not only in the first. `options`
+    are further options of the run of the suites.
     """
 
     name: str
@@ -32,8 +35,23 @@ class Fault:
     kills: tuple[str, ...] = ()
     may_redden: Mapping[str, str] = field(default_factory=dict)
     is_harness: bool = False
+    is_tolerated: bool = False
     blinds: bool = False
     every_mode: bool = False
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether it is a defect of the cluster, which rows must find."""
+        return not (self.is_harness or self.is_tolerated)
+
+
+def sample_faults(faults: Sequence[Fault], share: float, seed: int) -> list[Fault]:
+    """A share (above 0, up to 1) of the faults, at least one; the same for a seed. Raises UsageError."""
+    if not 0 < share <= 1:
+        raise UsageError(f"a sample of {share:g}: must be above 0 and at most 1")
+    chosen = random.Random(seed).sample(sorted(fault.name for fault in faults), max(1, round(share * len(faults))))
+    return [fault for fault in faults if fault.name in chosen]
 
 
 def find_faults(names: Sequence[str] = ()) -> list[Fault]:

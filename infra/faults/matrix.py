@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.judge.verdict import Verdict
 
-__all__ = ["KillMatrix", "Trial"]
+__all__ = ["KillMatrix", "Row", "Trial", "cell_of", "name_of"]
 
 Row = tuple[str, str]  # requirement, proxy mode ("" for rows that have none)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fault planted once: the verdict of every row that ran."""
+    """One fault planted once: the verdict of every row that ran. `trouble` says why it could not be tried."""
 
     fault: Fault
     mode: str
     verdicts: Mapping[Row, Verdict]
     seconds: float = 0.0
+    trouble: str = ""
 
     @property
     def reds(self) -> set[str]:
@@ -35,15 +36,25 @@ class Trial:
 
 @dataclass(slots=True)
 class KillMatrix:
-    """All trials, and what they say about the suite."""
+    """All trials, and what they say about the suite.
+
+    Of a sample of the faults (`is_sample`), only those requirements are judged that one of them must turn red.
+    """
 
     requirements: Sequence[str]
     trials: list[Trial] = field(default_factory=list)
+    is_sample: bool = False
+    left_behind: str = ""
 
     def checks_without_a_kill(self) -> list[str]:
         """Requirements that no planted defect turned red: nothing shows that they can fail."""
-        killed = {requirement for trial in self.trials if not trial.fault.is_harness for requirement in trial.reds}
-        return [requirement for requirement in self.requirements if requirement not in killed]
+        killed = {requirement for trial in self.trials if trial.fault.is_defect for requirement in trial.reds}
+        claimed = {requirement for trial in self.trials for requirement in trial.fault.kills}
+        return [
+            requirement
+            for requirement in self.requirements
+            if requirement not in killed and (requirement in claimed or not self.is_sample)
+        ]
 
     def faults_that_survive(self) -> list[str]:
         """Faults that did not turn everything red that they must, with what stayed green.
@@ -52,11 +63,13 @@ class KillMatrix:
         """
         found = []
         for trial in self.trials:
-            if trial.fault.is_harness:
+            if trial.trouble:
+                found.append(f"{name_of(trial)}: {trial.trouble}")
+            elif trial.fault.is_harness:
                 if not trial.errors:
-                    found.append(f"{_name(trial)}: no harness-error noticed it")
+                    found.append(f"{name_of(trial)}: no harness-error noticed it")
             elif spared := [each for each in trial.fault.kills if each not in trial.reds and self._counts(trial, each)]:
-                found.append(f"{_name(trial)}: {', '.join(spared)} stayed {_states(trial, spared)}")
+                found.append(f"{name_of(trial)}: {', '.join(spared)} stayed {_states(trial, spared)}")
         return found
 
     def _counts(self, trial: Trial, requirement: str) -> bool:
@@ -68,15 +81,16 @@ class KillMatrix:
 
     def red_without_cause(self) -> list[str]:
         """What went red though the fault does not touch it; for a harness fault, any fail at all."""
-        found = []
+        found = [f"without any fault, after the last one: {self.left_behind}"] if self.left_behind else []
         for trial in self.trials:
             fault = trial.fault
             allowed = set() if fault.is_harness else {*fault.kills, *fault.may_redden}
             wrong = sorted(trial.reds - allowed)
             if not (fault.is_harness or fault.blinds):
-                wrong += [f"{each} (harness-error)" for each in sorted(trial.errors)]
+                excused = fault.may_redden if fault.is_tolerated else {}
+                wrong += [f"{each} (harness-error)" for each in sorted(trial.errors) if each not in excused]
             if wrong:
-                found.append(f"{_name(trial)}: {', '.join(wrong)}")
+                found.append(f"{name_of(trial)}: {', '.join(wrong)}")
         return found
 
     @property
@@ -89,13 +103,14 @@ class KillMatrix:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["fault", "mode", *self.requirements])
         for trial in self.trials:
-            writer.writerow([trial.fault.name, trial.mode, *(_cell(trial, each) for each in self.requirements)])
+            writer.writerow([trial.fault.name, trial.mode, *(cell_of(trial, each) for each in self.requirements)])
         return text.getvalue()
 
     def as_value(self) -> dict[str, object]:
         """For JSON."""
         return {
             "requirements": list(self.requirements),
+            "sample": self.is_sample,
             "trials": [
                 {
                     "fault": trial.fault.name,
@@ -104,9 +119,11 @@ class KillMatrix:
                     "kills": list(trial.fault.kills),
                     "mayRedden": dict(trial.fault.may_redden),
                     "harness": trial.fault.is_harness,
+                    "tolerated": trial.fault.is_tolerated,
+                    "trouble": trial.trouble,
                     "blinds": trial.fault.blinds,
                     "seconds": round(trial.seconds, 1),
-                    "verdicts": {each: _cell(trial, each) for each in self.requirements},
+                    "verdicts": {each: cell_of(trial, each) for each in self.requirements},
                 }
                 for trial in self.trials
             ],
@@ -118,11 +135,11 @@ class KillMatrix:
     def as_text(self) -> str:
         """The matrix for a terminal, and the three lists."""
         marks = {"fail": "RED", "harness-error": "err", "pass": ".", "not-runnable": "n/r", "": " "}
-        width = max((len(_name(trial)) for trial in self.trials), default=5)
+        width = max((len(name_of(trial)) for trial in self.trials), default=5)
         lines = [" " * width + "  " + " ".join(self.requirements)]
         for trial in self.trials:
-            cells = (marks[_cell(trial, each)].center(len(each)) for each in self.requirements)
-            lines.append(f"{_name(trial):<{width}}  {' '.join(cells)}")
+            cells = (marks[cell_of(trial, each)].center(len(each)) for each in self.requirements)
+            lines.append(f"{name_of(trial):<{width}}  {' '.join(cells)}")
         for title, entries in (
             ("Checks without a kill", self.checks_without_a_kill()),
             ("Faults that survive", self.faults_that_survive()),
@@ -132,15 +149,16 @@ class KillMatrix:
         return "\n".join(lines)
 
 
-def _name(trial: Trial) -> str:
+def name_of(trial: Trial) -> str:
+    """The fault, and the proxy mode where it makes a difference."""
     return f"{trial.fault.name} [{trial.mode}]" if trial.fault.every_mode else trial.fault.name
 
 
-def _cell(trial: Trial, requirement: str) -> str:
+def cell_of(trial: Trial, requirement: str) -> str:
     """The gravest verdict of a requirement's rows."""
     seen = {verdict for (each, _), verdict in trial.verdicts.items() if each == requirement}
     return next((verdict for verdict in ("fail", "harness-error", "not-runnable", "pass") if verdict in seen), "")
 
 
 def _states(trial: Trial, requirements: Sequence[str]) -> str:
-    return ", ".join(sorted({_cell(trial, each) or "not run" for each in requirements}))
+    return ", ".join(sorted({cell_of(trial, each) or "not run" for each in requirements}))

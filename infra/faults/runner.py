@@ -11,47 +11,122 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.matrix import KillMatrix, Row, Trial
+from kip_conformance.infra.faults.matrix_page import page
 from kip_conformance.infra.judge.verdict import Verdict
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Progress
 
 __all__ = ["run_faults", "write_matrix"]
 
+_TRIAL = "trial.json"
 
-def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progress) -> KillMatrix:
-    """Run every fault; returns the matrix. Raises HarnessError when the lab is not green without any fault."""
+
+def run_faults(
+    lab: LabCluster,
+    faults: Sequence[Fault],
+    out: Path,
+    say: Progress,
+    *,
+    workers: int = 2,
+    is_resumed: bool = False,
+    is_sample: bool = False,
+) -> KillMatrix:
+    """Run every fault; returns the matrix. Each trial's suites run on `workers` processes.
+
+    `is_resumed` takes over the trials that an earlier run completed in the same folder. Raises HarnessError when the
+    lab is not green without any fault, or dead. A fault that cannot be planted or taken out is listed as one that
+    survives, and the next one is tried.
+    """
     modes = lab.description.modes
-    before = _judge(lab, modes, out / "before", say, "no fault")
-    _require_green(before, "before the first fault")
-    matrix = KillMatrix(sorted({requirement for requirement, _ in before}))
-    for fault in faults:
-        for mode in modes if fault.every_mode else modes[:1]:
-            if lab.service_proxy != mode:
-                lab.set_service_proxy(mode)
-            start = time.monotonic()
-            with fault.plant(lab):
-                verdicts = _judge(lab, (mode,), out / f"{fault.name}-{mode}", say, f"{fault.name} [{mode}]")
-            matrix.trials.append(Trial(fault, mode, verdicts, time.monotonic() - start))
-    _require_green(
-        _judge(lab, modes, out / "after", say, "no fault"), "after the last fault: one left something behind"
-    )
+    before = _judge(lab, out / "before", say, "no fault", modes=modes, workers=workers)
+    if bad := _not_green(before):
+        raise HarnessError(f"the lab is not green before the first fault: {bad}")
+    judged = sorted({requirement for (requirement, _), verdict in before.items() if verdict == "pass"})
+    matrix = KillMatrix(judged, is_sample=is_sample)
+    trials = [(fault, mode) for fault in faults for mode in (modes if fault.every_mode else modes[:1])]
+    clock = _Clock(len(trials))
+    for fault, mode in trials:
+        folder = out / f"{fault.name}-{mode}"
+        trial = _read_trial(fault, mode, folder) if is_resumed else None
+        if trial is None:
+            trial = _try(lab, fault, mode, folder, lambda line: say(f"{clock.position} {line}"), workers=workers)
+            clock.took(trial.seconds)
+        else:
+            say(f"{clock.position} {fault.name} [{mode}]: kept from the run before")
+            clock.skipped()
+        matrix.trials.append(trial)
+    lab.set_service_proxy(modes[0])
+    matrix.left_behind = _not_green(_judge(lab, out / "after", say, "no fault", modes=modes, workers=workers))
     return matrix
 
 
+class _Clock:
+    """Which trial it is, of how many, and how long the rest will take at the pace so far."""
+
+    def __init__(self, trials: int) -> None:
+        self._trials, self._done, self._measured, self._seconds = trials, 0, 0, 0.0
+
+    @property
+    def position(self) -> str:
+        left = self._trials - self._done
+        pace = f", about {self._seconds / self._measured * left / 60:.0f} min left" if self._measured else ""
+        return f"[{self._done + 1} of {self._trials}{pace}]"
+
+    def took(self, seconds: float) -> None:
+        self._measured, self._seconds = self._measured + 1, self._seconds + seconds
+        self.skipped()
+
+    def skipped(self) -> None:
+        self._done += 1
+
+
+def _try(lab: LabCluster, fault: Fault, mode: str, folder: Path, say: Progress, *, workers: int) -> Trial:
+    start = time.monotonic()
+    verdicts: dict[Row, Verdict] = {}
+    trouble, what = "", f"{fault.name} [{mode}]"
+    try:
+        if lab.service_proxy != mode:
+            lab.set_service_proxy(mode)
+        with fault.plant(lab):
+            verdicts = _judge(lab, folder, say, what, modes=(mode,), workers=workers, fault=fault)
+    except (HarnessError, AssertionError) as error:
+        trouble = str(error).partition("\n")[0]
+        say(f"{what}: {trouble}")
+        lab.check_components()
+    trial = Trial(fault, mode, verdicts, time.monotonic() - start, trouble)
+    if not trouble:
+        value = [[requirement, each, verdict] for (requirement, each), verdict in verdicts.items()]
+        (folder / _TRIAL).write_text(json.dumps({"seconds": trial.seconds, "verdicts": value}))
+    return trial
+
+
+def _read_trial(fault: Fault, mode: str, folder: Path) -> Trial | None:
+    """What an earlier run left of this trial, if it was completed."""
+    try:
+        value = json.loads((folder / _TRIAL).read_text())
+        verdicts: dict[Row, Verdict] = {
+            (requirement, each): verdict for requirement, each, verdict in value["verdicts"]
+        }
+        return Trial(fault, mode, verdicts, float(value["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def write_matrix(matrix: KillMatrix, out: Path) -> list[Path]:
-    """kill-matrix.csv, .json and .txt in the folder; returns their paths."""
+    """kill-matrix.csv, .json, .txt and .html in the folder; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     contents = {
         "csv": matrix.as_csv(),
         "json": json.dumps(matrix.as_value(), indent=1) + "\n",
         "txt": matrix.as_text() + "\n",
+        "html": page(matrix),
     }
     paths = []
     for kind, text in contents.items():
@@ -61,16 +136,31 @@ def write_matrix(matrix: KillMatrix, out: Path) -> list[Path]:
     return paths
 
 
-def _judge(lab: LabCluster, modes: Sequence[str], out: Path, say: Progress, what: str) -> dict[Row, Verdict]:
+def _judge(
+    lab: LabCluster,
+    out: Path,
+    say: Progress,
+    what: str,
+    *,
+    modes: Sequence[str],
+    workers: int,
+    fault: Fault | None = None,
+) -> dict[Row, Verdict]:
     """Run the suites against the lab as it is now; returns the verdict of each row."""
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
+    report = out / "report.yaml"
+    report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "--pyargs", "kip_conformance.suites"]
     options = ["--attach", lab.description.run_id, "--proxy-mode", ",".join(modes), "--kip-out", str(out)]
     options += ["--kip-findings", "off"]  # that a row is red is all that counts here
+    options += ["-n", str(workers)] if workers > 1 else []
+    if fault is None or not fault.is_tolerated:
+        options += ["--profile", "budget=fault"]
+    options += fault.options if fault is not None else ()
     with (out / "output.txt").open("wb") as output:
         code = subprocess.run(
-            [*command, *options, "--profile", "budget=fault", "-p", "no:cacheprovider"],
+            [*command, *options, "-p", "no:cacheprovider"],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -78,7 +168,6 @@ def _judge(lab: LabCluster, modes: Sequence[str], out: Path, say: Progress, what
             env={**os.environ, "NO_COLOR": "1"},
             check=False,
         ).returncode
-    report = out / "report.yaml"
     if not report.exists():
         lines = (out / "output.txt").read_text(errors="replace").strip().splitlines()
         raise HarnessError(f"{what}: the suites ended with {code} and left no report: {lines[-1] if lines else ''}")
@@ -91,7 +180,9 @@ def _judge(lab: LabCluster, modes: Sequence[str], out: Path, say: Progress, what
     return verdicts
 
 
-def _require_green(verdicts: dict[Row, Verdict], when: str) -> None:
-    bad = [f"{requirement} {mode} {verdict}" for (requirement, mode), verdict in verdicts.items() if verdict != "pass"]
-    if bad:
-        raise HarnessError(f"the lab is not green {when}: {', '.join(bad)}")
+def _not_green(verdicts: Mapping[Row, Verdict]) -> str:
+    """The rows that failed or could not be judged; what the lab does not declare is not meant."""
+    bad = ("fail", "harness-error")
+    return ", ".join(
+        f"{requirement} {mode} {verdict}" for (requirement, mode), verdict in verdicts.items() if verdict in bad
+    )

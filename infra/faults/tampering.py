@@ -11,7 +11,7 @@ from kip_conformance.infra.lab.plan import NODES
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine, Place
 
-__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked", "run_in_pod"]
+__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked", "run_in_pod", "signal_prober"]
 
 
 def place(lab: LabCluster, name: str) -> Place:
@@ -41,6 +41,12 @@ def run_in_pod(lab: LabCluster, pod: Place, argv: list[str]) -> bytes:
     if done.returncode != 0:
         raise HarnessError(f"{pod.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
+
+
+def signal_prober(lab: LabCluster, pod: Place, name: str) -> None:
+    """Send a signal, by name without SIG, to the resident prober of a pod. Raises HarnessError when there is none."""
+    # From the machine: the first process of a container takes no such signal from inside it.
+    run_checked(lab.machines[pod.machine], ["pkill", f"-{name}", "-f", f"prober.py serve --name {pod.name} "])
 
 
 @contextlib.contextmanager

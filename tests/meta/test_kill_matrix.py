@@ -1,12 +1,16 @@
-"""On a real lab, fault by fault: every check can fail, every defect is seen, nothing goes red without cause."""
+"""On a real lab, a tenth of the faults: every defect is seen, and nothing goes red without cause.
+
+All of them, and whether every check can fail, is `make faults`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 
 import pytest
-from kip_conformance.infra.faults.fault import find_faults
+from kip_conformance.infra.faults.fault import find_faults, sample_faults
 from kip_conformance.infra.faults.runner import run_faults, write_matrix
 from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.targets.lab import LabTarget
@@ -15,7 +19,7 @@ from kip_conformance.infra.targets.options import TargetOptions
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory):
-    """One lab, every fault planted in turn; takes about two minutes."""
+    """One lab, a sample of the faults planted in turn; KIP_FAULTS_SEED repeats one."""
     if os.geteuid() != 0:
         pytest.fail("faults are planted in a lab, which needs root", pytrace=False)
     out = tmp_path_factory.mktemp("faults")
@@ -23,10 +27,13 @@ def matrix(tmp_path_factory):
     def say(line: str) -> None:
         print(line, file=sys.__stderr__, flush=True)
 
+    seed = int(os.environ.get("KIP_FAULTS_SEED") or time.strftime("%Y%m%d"))
+    faults = sample_faults(find_faults(), 0.1, seed)
+    say(f"KIP_FAULTS_SEED={seed}: {', '.join(fault.name for fault in faults)}")
     target = LabTarget(TargetOptions(new_run_id()))
     lab = target.up(say)
     try:
-        found = run_faults(lab, find_faults(), out, say)
+        found = run_faults(lab, faults, out, say, is_sample=True)
     finally:
         target.down(lab.description)
     write_matrix(found, out)
@@ -43,18 +50,3 @@ def test_no_fault_survives(matrix):
 
 def test_nothing_is_red_without_cause(matrix):
     assert matrix.red_without_cause() == [], matrix.as_text()
-
-
-def test_dead_channels_are_harness_errors_in_every_row_that_uses_them(matrix):
-    (trial,) = [trial for trial in matrix.trials if trial.fault.name == "channel-dead"]
-
-    assert trial.reds == set()
-    # IDN-01 asks the API server alone, and N2P-07 opens exec streams of its own.
-    assert trial.errors == set(matrix.requirements) - {"IDN-01", "N2P-07"}
-
-
-def test_a_broken_exec_fails_its_own_row_and_blinds_the_others(matrix):
-    (trial,) = [trial for trial in matrix.trials if trial.fault.name == "kubelet-exec-broken"]
-
-    assert trial.reds == {"N2P-07"}
-    assert trial.errors == set(matrix.requirements) - {"IDN-01", "N2P-07"}

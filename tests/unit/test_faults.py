@@ -7,8 +7,11 @@ import json
 
 import pytest
 from kip_conformance.infra.errors import UsageError
-from kip_conformance.infra.faults.fault import Fault, find_faults
+from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Trial
+from kip_conformance.infra.faults.matrix_page import page
+from kip_conformance.infra.faults.published import document
+from kip_conformance.infra.faults.runner import _read_trial
 from kip_conformance.reports.requirements import load_requirements
 
 
@@ -79,12 +82,72 @@ def test_a_clean_matrix_says_so_in_every_form():
     assert json.loads(json.dumps(matrix.as_value()))["checksWithoutAKill"] == []
 
 
+def test_a_tolerated_fault_must_leave_everything_green():
+    planted = fault(is_tolerated=True, may_redden={"B-1": "it asks what is slow"})
+    matrix = KillMatrix(["A-1", "B-1"], [trial(planted, A_1="harness-error", B_1="harness-error")], is_sample=True)
+
+    assert matrix.red_without_cause() == ["f: A-1 (harness-error)"]
+    assert matrix.faults_that_survive() == []
+
+
+def test_of_a_sample_only_what_its_faults_claim_is_judged():
+    planted = fault(kills=("A-1",))
+    matrix = KillMatrix(["A-1", "B-1"], [trial(planted, A_1="fail", B_1="pass")], is_sample=True)
+
+    assert matrix.is_clean
+
+
+def test_a_fault_that_could_not_be_tried_survives():
+    matrix = KillMatrix(["A-1"], [Trial(fault(kills=("A-1",)), "iptables", {}, 1.0, "nft is missing")])
+
+    assert matrix.faults_that_survive() == ["f: nft is missing"]
+
+
+def test_what_stays_red_after_the_last_fault_is_without_cause():
+    matrix = KillMatrix(["A-1"], [trial(fault(kills=("A-1",)), A_1="fail")], left_behind="A-1 fail")
+
+    assert matrix.red_without_cause() == ["without any fault, after the last one: A-1 fail"]
+
+
+def test_a_sample_is_the_same_for_a_seed():
+    faults = [fault(f"f{number}") for number in range(40)]
+
+    assert len(sample_faults(faults, 0.1, 7)) == 4
+    assert sample_faults(faults, 0.1, 7) == sample_faults(faults[::-1], 0.1, 7)[::-1]
+    assert sample_faults(faults, 0.1, 7) != sample_faults(faults, 0.1, 8)
+    assert len(sample_faults(faults[:1], 0.1, 7)) == 1
+    with pytest.raises(UsageError, match="a sample of 2"):
+        sample_faults(faults, 2, 7)
+
+
+def test_the_matrix_as_a_page_and_as_a_document():
+    planted = fault("<f>", kills=("A-1", "B-1"))
+    matrix = KillMatrix(["A-1", "B-1"], [trial(planted, A_1="fail", B_1="pass")])
+    html, text = page(matrix), document(matrix.as_value())
+
+    assert "&lt;f&gt;" in html
+    assert "<f>" not in html
+    assert '<td class="pass owed" title="&lt;f&gt;, B-1: green, must be red">' in html
+    assert "http" not in html
+    assert "| A-1 | <f> [iptables] |" in text
+    assert "| B-1 | nothing |" in text
+
+
+def test_a_completed_trial_is_read_again(tmp_path):
+    planted = fault()
+    (tmp_path / "trial.json").write_text('{"seconds": 3, "verdicts": [["A-1", "iptables", "fail"]]}')
+    kept = _read_trial(planted, "iptables", tmp_path)
+
+    assert kept == Trial(planted, "iptables", {("A-1", "iptables"): "fail"}, 3.0)
+    assert _read_trial(planted, "iptables", tmp_path / "elsewhere") is None
+
+
 def test_every_fault_names_requirements_that_exist():
     known = set(load_requirements())
     for planted in find_faults():
         assert {*planted.kills, *planted.may_redden} <= known, planted.name
-        assert planted.kills or planted.is_harness, f"{planted.name} kills nothing"
-        assert not (planted.is_harness and planted.kills), planted.name
+        assert planted.kills or not planted.is_defect, f"{planted.name} kills nothing"
+        assert planted.is_defect or not planted.kills, planted.name
 
 
 def test_every_requirement_has_a_fault_that_kills_it():
