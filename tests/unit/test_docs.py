@@ -156,9 +156,9 @@ def check_make(words: list[str]) -> None:
     assert re.search(rf"^{re.escape(goal)}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE), f"no target {goal}"
     if goal in ("conformance", "test"):
         check_pytest(shlex.split(arguments), suites=False)
-    elif goal == "faults":
+    elif goal in ("faults", "faults-quick"):
         parts = shlex.split(arguments)
-        assert set(parts[::2]) <= {"--fault", "--list", "--kubernetes", "--out"}
+        assert set(parts[::2]) <= {"--fault", "--list", "--kubernetes", "--out", "--resume", "--seed", "--workers"}
         find_faults([value for option, value in zip(parts[::2], parts[1::2], strict=False) if option == "--fault"])
     elif goal == "bench":
         check_bench(shlex.split(arguments))
