@@ -23,7 +23,7 @@ class Fault:
     `kills` are the requirements that must go red, `may_redden` those that may, each with the reason; red outside of
     both is "without cause". A harness fault breaks the harness instead of the cluster: it must be noticed by at least
     one harness-error and give no fail at all. A tolerated fault is one that the harness must ride out: everything stays
-    green, at default budgets; `may_redden` excuses rows whose subject is what was broken. `blinds`: what also takes away
+    green, at default budgets; `may_redden` excuses rows whose subject is what was broken. `blinds`: what takes away too
     what the harness sees with, so that any row outside of `kills` may be a harness-error.
     `every_mode`: the fault touches Services, so that it is run in each proxy mode and not only in the first. `options`
     are further options of the run of the suites.
