@@ -108,11 +108,19 @@ def _suspects(view: View, took: str) -> Reason:
     return Reason(f"{took} and passed it on to nobody", view.owner)
 
 
-def local(view: View, name: str) -> Reason:
-    """A packet that was made on `view` itself and never left it."""
+def local(view: View, wave: Wave, missing: Stop, to: str, *, timeout: float) -> Reason:
+    """A packet for `to` that was made on `view` itself and was not seen at `missing`, where it should leave."""
+    elsewhere = [seen for seen in wave.sightings if seen.vantage == missing.vantage and seen.way == "out"]
+    if elsewhere:
+        return _went_elsewhere(view, wave, elsewhere[-1], missing, f"made the {wave.name}")
     if view.drops:
-        return Reason(f"dropped the {name} on its way out: {view.drops[0]}", view.drops[0].owner, ("nft list ruleset",))
-    return _suspects(view, f"made the {name}")
+        said = f"dropped the {wave.name} on its way out: {view.drops[0]}"
+        return Reason(said, view.drops[0].owner, ("capture", "nft list ruleset"))
+    with contextlib.suppress(HarnessError):
+        route = view.route(to, "", "", timeout)
+        if route.refusal:
+            return Reason(f"has no route to {to} ({route.refusal})", CNI, ("capture", "ip route get"))
+    return _suspects(view, f"made the {wave.name}")
 
 
 def between(

@@ -145,7 +145,8 @@ class Judgement:
     def _never_made(self, wave: Wave, missing: Stop, view: View, key: str) -> tuple[str, Reason]:
         """The same for a place in its machine's own network namespace, where no link lies between."""
         if missing.way == "out" and not wave.is_answer:
-            return view.key, local(view, wave.name)
+            to, timeout = self._way.server.address, self._scene.deadline.share()
+            return view.key, local(view, wave, missing, to, timeout=timeout)
         if view.drops:
             return view.key, inside(view, wave, None, missing, timeout=self._scene.deadline.share())
         return key, Reason(f"no {wave.name} was seen to leave {view.key}", "the listener itself")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from kip_conformance.infra.findings.explain import local
 from kip_conformance.infra.findings.finding import Finding
 from kip_conformance.infra.findings.judgement import Judgement, Way
 from kip_conformance.infra.findings.looks import Look, View
 from kip_conformance.infra.findings.path import Leg, way_there
 from kip_conformance.infra.findings.repeat import Repeated
 from kip_conformance.infra.findings.scene import Case, Deadline, OutOfTime, Scene
-from kip_conformance.infra.findings.trace import trace_of
+from kip_conformance.infra.findings.trace import Stop, trace_of
 from kip_conformance.infra.probe.observation import Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.targets.protocol import Completed, Place, PodRef
@@ -194,6 +195,15 @@ def test_a_changed_source_is_blamed_on_the_machine_that_changed_it():
     assert finding.headline.startswith(
         f"first broken hop: peer machine on node-b: changed the source from {CLIENT} to 10.244.2.1"
     )
+
+
+def test_a_hosts_own_packet_that_leaves_by_the_wrong_interface():
+    view = View("machine", "node-b", "node", FakeMachine("node-b", "Network is unreachable"))
+    missing = Stop("node-b", "out", interface="vb")
+    seen = trace_of({"node-b": [("eth0", syn(out=True))]}, (CLIENT,), PORT, "tcp").waves("tcp")[0]
+    assert "made the SYN and sent it out of eth0 instead of vb" in local(view, seen, missing, SERVER, timeout=1).said
+    nothing = trace_of({}, (CLIENT,), PORT, "tcp").waves("tcp")[0]
+    assert local(view, nothing, missing, SERVER, timeout=1).said == f"has no route to {SERVER} (Network is unreachable)"
 
 
 def test_what_could_not_be_looked_at_says_why_and_is_not_blamed():
