@@ -78,7 +78,8 @@ class Driver:
         A client does not probe a server of its own name. Places are reached at their address and `port`, by default
         their first; `timeout` in seconds; `size` and `reply_size` in bytes of the whole request and answer; `pairs`
         names the pairs to ask instead of all; `options` are further fields of a probe (df, ttl, tos, ip_options,
-        source_port, bind, attempts). Raises HarnessError when any observation could not be made.
+        source_port, bind, attempts, idle: seconds of silence in the middle of a TCP request). Raises HarnessError when
+        any observation could not be made.
         """
         targets = [self._target(server, protocol, port) for server in servers]
         questions = [

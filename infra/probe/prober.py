@@ -464,13 +464,15 @@ class Connection:
 class Attempt:
     """One socket of a probe: sends the request, reads the answer, reports the outcome to its probe."""
 
-    __slots__ = ("answer", "fd", "number", "probe", "socket", "started", "unsent")
+    __slots__ = ("answer", "fd", "later", "number", "probe", "socket", "started", "unsent")
 
     def __init__(self, probe: Probe, number: int) -> None:
         self.probe, self.number, self.fd = probe, number, -1
         self.answer = b""
         self.started = now()
-        self.unsent = memoryview(probe.request)
+        request = memoryview(probe.request)
+        now_sent = len(request) // 2 if probe.idle else len(request)
+        self.unsent, self.later = request[:now_sent], request[now_sent:]
         stream = probe.proto == "tcp"
         family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
         phase = "socket"
@@ -501,6 +503,8 @@ class Attempt:
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]
             self.fd = self.socket.fileno()
             probe.batch.loop.watch(self.fd, IN | OUT if self.unsent else IN, self._event)
+            if self.later:
+                probe.batch.loop.at(now() + probe.idle, self._resume)
         except OSError as error:
             self._fail(error.errno or 0, phase)
 
@@ -523,6 +527,12 @@ class Attempt:
             self.fd = -1
         if hasattr(self, "socket"):
             self.socket.close()
+
+    def _resume(self) -> None:
+        """The idle time is over: the second half of the request follows on the same connection."""
+        if self.fd >= 0 and not self.unsent:
+            self.unsent, self.later = self.later, self.later[:0]
+            self.probe.batch.loop.rewatch(self.fd, IN | OUT)
 
     def _event(self, mask: int) -> None:
         phase = "connect"
@@ -663,17 +673,18 @@ class Probe:
     """One probe of a batch: up to two attempts, one result."""
 
     __slots__ = (
-        "address", "attempts", "batch", "done", "extensions", "has_options", "holds_slot", "index", "lost", "most",
-        "nonce", "options", "port", "proto", "reply_size", "request", "started", "timeout",
+        "address", "attempts", "batch", "done", "extensions", "has_options", "holds_slot", "idle", "index", "lost",
+        "most", "nonce", "options", "port", "proto", "reply_size", "request", "started", "timeout",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, index: int, address: str, spec: dict[str, Any]) -> None:
         self.batch, self.index, self.address, self.options = batch, index, address, spec
         self.proto: str = spec.get("proto", "tcp")
         self.port: int = spec["port"]
-        self.timeout: float = spec.get("timeout", 1.0)
+        self.idle: float = spec.get("idle", 0.0)  # seconds of silence in the middle of the request, on top of timeout
+        self.timeout: float = spec.get("timeout", 1.0) + self.idle
         self.reply_size: int = spec.get("reply_size", 0)
-        self.most: int = spec.get("attempts", 2)
+        self.most: int = 1 if self.idle else spec.get("attempts", 2)
         self.nonce: str = spec.get("nonce") or f"{batch.nonce}.{index}"
         self.request = request_bytes(self.nonce, spec.get("size", 0), self.reply_size)
         self.has_options = any(name in spec for name in OPTION_NAMES)
@@ -895,6 +906,7 @@ def validate_probes(specs: list[dict[str, Any]], defaults: dict[str, Any]) -> No
         "size",
         "reply_size",
         "attempts",
+        "idle",
         "source_port",
         "bind",
         *OPTION_NAMES,
@@ -914,6 +926,8 @@ def validate_probes(specs: list[dict[str, Any]], defaults: dict[str, Any]) -> No
             raise BadRequest(f"{where}: proto or port is out of range")
         if not 0 < spec.get("timeout", 1.0) <= 600:
             raise BadRequest(f"{where}: timeout is out of range")
+        if not 0 <= spec.get("idle", 0) <= 600 or (spec.get("idle") and spec.get("proto") == "udp"):
+            raise BadRequest(f"{where}: idle is out of range, or for UDP")
         limit = 65507 if spec.get("proto") == "udp" else 64 << 20
         if not 0 <= spec.get("size", 0) <= limit or not 0 <= spec.get("reply_size", 0) <= limit:
             raise BadRequest(f"{where}: size or reply_size is out of range")

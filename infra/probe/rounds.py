@@ -98,7 +98,11 @@ class Round:
 
     def patience(self, place: str) -> float:
         """Seconds after which a reply is overdue: a prober that runs late may extend a timeout up to three times."""
-        return 4 * self.timeout + len(self._asked[place]) / IN_FLIGHT * QUIET + _PATIENCE
+        return (
+            4 * (self.timeout + self._options.get("idle", 0.0))
+            + len(self._asked[place]) / IN_FLIGHT * QUIET
+            + _PATIENCE
+        )
 
     def read(self, place: str, reply: Mapping[str, Any], nonce: str) -> None:
         """Take one place's reply. Raises HarnessError when it does not answer every probe in a form we know."""

@@ -16,3 +16,10 @@ def test_a_closed_port_of_a_pod_refuses_at_once(probe, pods, protocol):
     assert probe.all(pods, pods, protocol, title="open port") == every_pair(pods, pods, is_open())
     closed = [ProbeTarget(pod.name, pod.address, CLOSED, protocol, peers=()) for pod in pods]
     assert probe.all(pods, closed, protocol, title="closed port") == every_pair(pods, closed, is_refused)
+
+
+@pytest.mark.requirement("P2P-06")
+@pytest.mark.parametrize("idle", [2], ids=["idle-2s"])
+def test_an_idle_connection_survives(probe, pods, idle):
+    """A TCP connection on which nothing is sent for a while still carries a request and its answer."""
+    assert probe.all(pods, pods, "tcp", idle=idle, title="idle connection") == every_pair(pods, pods, is_open())

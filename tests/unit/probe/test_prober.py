@@ -149,6 +149,14 @@ def test_more_probes_than_are_in_flight_are_paced_and_all_answered(village, wire
     assert talk.ask(op="stats")["active"] == 0
 
 
+def test_a_request_may_rest_in_the_middle(village, wire):
+    talk = wire(village[0].place.socket)
+    reply = talk.ask(**probes(at(village[1], idle=0.3), at(village[1]), defaults={"timeout": 1}))
+    assert [result[0] for result in reply["results"]] == ["open", "open"]
+    assert reply["results"][0][4] >= 0.3
+    assert "failed" in talk.ask(**probes(at(village[1], proto="udp", idle=1)))
+
+
 def test_silent_probes_give_up_their_slots(village, wire, mute):
     """Three times as many as are in flight at once, all silent: still one timeout and not three."""
     talk = wire(village[0].place.socket)
