@@ -99,7 +99,7 @@ class Round:
     def patience(self, place: str) -> float:
         """Seconds after which a reply is overdue: a prober that runs late may extend a timeout up to three times."""
         return (
-            4 * (self.timeout + self._options.get("idle", 0.0))
+            4 * (self.timeout + float(self._options.get("idle", 0.0)))
             + len(self._asked[place]) / IN_FLIGHT * QUIET
             + _PATIENCE
         )
