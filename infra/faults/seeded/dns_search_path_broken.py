@@ -30,5 +30,5 @@ FAULT = Fault(
     sentence="the search path of node-a has the cluster's domain alone",
     plant=_plant,
     kills=("DNS-01", "DNS-06"),
-    may_redden=dict.fromkeys(("DNS-02", "DNS-05"), "node-a asks for partial names"),
+    may_redden=dict.fromkeys(("DNS-02", "DNS-05", "SVC-16"), "node-a asks for partial names"),
 )

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
 from kip_conformance.infra.faults.tampering import place, run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -30,7 +31,10 @@ FAULT = Fault(
     plant=_plant,
     kills=("CNI-03", "P2P-01", "P2P-02", "P2P-03"),
     may_redden=dict.fromkeys(
-        ("IDN-04", "IDN-05", "IDN-06", "IDN-08", "IDN-10", "P2P-06", "P2P-07", "SVC-01", "SVC-04", "NPT-01"),
+        (
+            *("IDN-04", "IDN-05", "IDN-06", "IDN-08", "IDN-10", "P2P-06", "P2P-07"),
+            *("SVC-01", "SVC-02", "SVC-04", "NPT-01", *THROUGH_CLUSTER_IPS),
+        ),
         _SENDS_NOTHING,
     ),
 )

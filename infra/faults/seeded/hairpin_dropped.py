@@ -22,7 +22,7 @@ FAULT = Fault(
     kills=("SVC-04", "SVC-01", "SVC-03"),
     may_redden=dict.fromkeys(
         (
-            *("NPT-01", "IDN-05", "SVC-05", "SVC-07", "SVC-10", "SVC-11", "SVC-15", "SVC-16", "SVC-18"),
+            *("NPT-01", "IDN-05", "SVC-05", "SVC-07", "SVC-10", "SVC-11", "SVC-15", "SVC-16", "SVC-18", "PXY-05"),
             *("NPT-03", "NPT-05", "AFF-01"),
         ),
         _SELF,

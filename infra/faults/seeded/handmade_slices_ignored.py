@@ -28,5 +28,6 @@ FAULT = Fault(
     sentence="a Service without selector has no endpoints, whatever its EndpointSlices say",
     plant=_plant,
     kills=("SVC-05", "SVC-07", "SVC-16"),
+    may_redden={"DNS-05": "its large answer comes from such a slice"},
     every_mode=True,
 )

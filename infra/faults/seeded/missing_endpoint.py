@@ -74,11 +74,13 @@ def _binding() -> dict[str, object]:
     }
 
 
+_ASKED = "it asks until every endpoint has answered"
+
 FAULT = Fault(
     name="missing-endpoint",
     sentence="node-b-2 is Ready but no EndpointSlice lists it",
     plant=_plant,
     kills=("SVC-01", "SVC-02", "SVC-03", "SVC-04", "SVC-07", "SVC-15", "PXY-01", "PXY-03", "IDN-08", "AFF-01"),
-    may_redden={"IDN-05": "node-b-2 is never chosen", "SVC-18": "it asks until every endpoint has answered"},
+    may_redden={"IDN-05": "node-b-2 is never chosen", **dict.fromkeys(("SVC-18", "PXY-05"), _ASKED)},
     every_mode=True,
 )

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS_FROM_HOSTS
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -21,7 +22,10 @@ FAULT = Fault(
     plant=_plant,
     kills=("N2P-01",),
     may_redden={
-        **dict.fromkeys(("SVC-01", "EPT-01", "EPT-02"), "the client host-b reaches no endpoint on its own node"),
+        **dict.fromkeys(
+            (*THROUGH_CLUSTER_IPS_FROM_HOSTS, "SVC-01", "EPT-01", "EPT-02"),
+            "the client host-b reaches no endpoint on its own node",
+        ),
         **dict.fromkeys(("NPT-02", "NPT-03"), "a NodePort may lead the clients on node-b to a pod there"),
         "N2P-03": "hostnet-b is a process of node-b",
         "N2P-04": "the kubelet of node-b cannot look at its pods",

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS_FROM_HOSTS
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -26,6 +27,8 @@ FAULT = Fault(
     may_redden={
         "SVC-01": "the client host-a reaches no endpoint on node-b",
         **dict.fromkeys(("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03"), _TRANSLATED),
-        **dict.fromkeys(("EPT-01", "EPT-02"), "the client host-a reaches no endpoint on node-b"),
+        **dict.fromkeys(
+            (*THROUGH_CLUSTER_IPS_FROM_HOSTS, "EPT-01", "EPT-02"), "the client host-a reaches no endpoint on node-b"
+        ),
     },
 )

@@ -29,6 +29,7 @@ FAULT = Fault(
     plant=_plant,
     kills=("DNS-06", "DNS-01"),
     may_redden={
+        "SVC-16": "partial names are found after other domains were denied",
         "DNS-02": "partial names are found after other domains were denied",
         "DNS-05": "partial names are found after other domains were denied",
     },

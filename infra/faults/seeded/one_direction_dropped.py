@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -32,5 +33,6 @@ FAULT = Fault(
         "SVC-01": "clients on node-b reach no endpoint on node-a through a Service either",
         "NPT-01": "a NodePort of node-a, asked from node-b, may forward to node-a",
         **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "CTK-03"), _FROM_B),
+        **dict.fromkeys(THROUGH_CLUSTER_IPS, _FROM_B),
     },
 )

@@ -24,5 +24,8 @@ FAULT = Fault(
     sentence="on node-a a deleted Service, a removed port and a Service without endpoints are still answered",
     plant=_plant,
     kills=("SVC-05", "SVC-10", "SVC-11"),
+    may_redden=dict.fromkeys(
+        ("CTK-01", "CTK-03", "EPT-02"), "what it sends before there is an endpoint, or after, is answered"
+    ),
     every_mode=True,
 )

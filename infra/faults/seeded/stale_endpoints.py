@@ -38,5 +38,8 @@ FAULT = Fault(
     sentence="endpoints that are deleted or unready stay in their EndpointSlice as ready",
     plant=_plant,
     kills=("EPT-01", "EPT-02", "CTK-01"),
+    may_redden=dict.fromkeys(
+        ("SVC-11", "PXY-01", "PXY-03", "PXY-05"), "endpoints that the selector no longer selects stay, too"
+    ),
     every_mode=True,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
 from kip_conformance.infra.faults.tampering import place, pod_range
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi
@@ -70,5 +71,5 @@ FAULT = Fault(
     sentence="a pod on node-b gets the address of a pod on node-a",
     plant=_plant,
     kills=("IDN-01", "CNI-01"),
-    may_redden=dict.fromkeys(_ROWS_WITH_NODE_A, _SAME_ADDRESS),
+    may_redden=dict.fromkeys((*_ROWS_WITH_NODE_A, *THROUGH_CLUSTER_IPS, "SVC-02"), _SAME_ADDRESS),
 )

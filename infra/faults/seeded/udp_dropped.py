@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS_OVER_UDP
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -29,5 +30,6 @@ FAULT = Fault(
         "IDN-08": "cluster DNS is asked over UDP, and may run on node-b",
         "SVC-01": "its UDP case reaches the same pods",
         **dict.fromkeys(("NPT-01", "NPT-03", "NPT-05", "CTK-01", "CTK-03"), _SAME_WAY),
+        **dict.fromkeys(THROUGH_CLUSTER_IPS_OVER_UDP, _SAME_WAY),
     },
 )
