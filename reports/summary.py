@@ -17,7 +17,7 @@ from kip_conformance.reports.model import ItemResult, RunInfo
 from kip_conformance.reports.requirements import Registry, load_registry
 from kip_conformance.reports.rerun import pair_of, rerun
 
-__all__ = ["colour_wanted", "summary"]
+__all__ = ["colour_wanted", "summary", "summary_of"]
 
 _FULL = 10
 _DETAIL_LINES = 60
@@ -48,6 +48,13 @@ def summary(
     Grids and commands are never broken: a line of theirs may be longer than `width`.
     """
     outcome = conclude(run, items, registry or load_registry())
+    return summary_of(run, outcome, folder, width=width, colour=colour)
+
+
+def summary_of(
+    run: RunInfo, outcome: Outcome, folder: Path | None = None, *, width: int = 80, colour: bool = False
+) -> str:
+    """The same of a run that was concluded already."""
     paint = _Paint(colour)
     blocks = [
         list(_head(run, outcome, paint, width)),

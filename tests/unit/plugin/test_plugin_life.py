@@ -166,7 +166,9 @@ def test_nothing_of_the_run_s_own_bookkeeping_is_left(world):
     world.run()
     assert sorted(path.name for path in (world.path / "out").iterdir()) == [
         "allure-results",
+        "durations.json",
         "junit.xml",
+        "report.html",
         "report.yaml",
         "summary.txt",
     ]

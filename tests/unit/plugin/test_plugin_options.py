@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 ROW = '@pytest.mark.requirement("{}")\ndef test_row({}): {}\n'
@@ -74,7 +76,14 @@ def test_results_go_where_kip_out_says_and_the_folder_above_is_made(world):
     world.suite(ROW.format("P2P-01", "", "pass"))
     assert world.run("--kip-out", "deep/results").ret == 0
     made = sorted(path.name for path in (world.path / "deep" / "results").iterdir())
-    assert made == ["allure-results", "junit.xml", "report.yaml", "summary.txt"]
+    assert made == [
+        "allure-results",
+        "durations.json",
+        "junit.xml",
+        "report.html",
+        "report.yaml",
+        "summary.txt",
+    ]
 
 
 def test_junit_and_allure_go_where_the_user_says(world):
@@ -90,3 +99,15 @@ def test_without_kip_out_an_installed_suite_writes_below_the_working_folder(worl
     (run,) = [path for path in (world.path / "kip-out").iterdir() if not path.is_symlink()]
     assert (run / "report.yaml").is_file()
     assert (world.path / "kip-out" / "last").resolve() == run
+
+
+def test_a_run_says_on_request_where_its_time_went(world):
+    world.suite(ROW.format("P2P-01", "", "pass"))
+    result = world.run("--profile-run")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Where the time of run * went: *", "  P2P-01 *"])
+    profile = json.loads((world.path / "out" / "profile.json").read_text())
+    assert [one["item"] for one in profile["items"]] == ["P2P-01"]
+    assert list(profile["workers"]) == ["main"]
+    assert [step["step"] for step in profile["steps"]] == ["up: etcd answers", "down"]
+    assert "Slowest items" in (world.path / "out" / "profile.txt").read_text()
