@@ -220,7 +220,13 @@ def test_a_report_that_breaks_the_schema_leaves_the_old_file_and_the_other_forma
 def test_every_format_is_written_and_last_points_at_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "k7f3"
     written = write_all(RUN, RESULTS, folder)
-    assert sorted(path.name for path in written) == ["allure-results", "report.yaml", "summary.txt"]
+    assert sorted(path.name for path in written) == [
+        "allure-results",
+        "durations.json",
+        "report.html",
+        "report.yaml",
+        "summary.txt",
+    ]
     assert all(path.exists() for path in written)
     assert (tmp_path / "out" / "last").readlink() == Path("k7f3")
     write_all(replace(RUN, run_id="m2"), RESULTS, tmp_path / "out" / "m2")
@@ -240,7 +246,13 @@ def test_something_else_called_last_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_format_is_a_module_with_name_and_write() -> None:
-    assert [each.NAME for each in writing.all_formats()] == ["allure-results", "report.yaml", "summary.txt"]
+    assert [each.NAME for each in writing.all_formats()] == [
+        "allure-results",
+        "report.yaml",
+        "durations.json",
+        "report.html",
+        "summary.txt",
+    ]
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
