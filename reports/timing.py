@@ -88,6 +88,10 @@ def timing_text(timing: Value, *, slowest: int = _SLOWEST) -> str:
             for step in ups
             if step["duration"] >= _SHORT
         ]
+    before = [step["began"] + step["duration"] for step in timing["steps"] if step["began"] < judging["began"]]
+    waited = judging["began"] - max(before, default=0.0)
+    if waited >= _SHORT:
+        lines.append(_line("until the first check: workers start, suites are collected", waited))
     lines.append(_line(f"judging {judging['items']} items, the switches in between too", _between(judging)))
     lines += [_line(step["step"], step["duration"]) for step in others if step["duration"] >= _SHORT]
     lines += ["", "Phases of items, over all workers"]
