@@ -26,7 +26,7 @@ FAULT = Fault(
     kills=("N2P-02", "N2P-03"),
     may_redden={
         "SVC-01": "the client host-a reaches no endpoint on node-b",
-        **dict.fromkeys(("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03"), _TRANSLATED),
+        **dict.fromkeys(("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03", "MTU-02"), _TRANSLATED),
         **dict.fromkeys(
             (*THROUGH_CLUSTER_IPS_FROM_HOSTS, "EPT-01", "EPT-02"), "the client host-a reaches no endpoint on node-b"
         ),

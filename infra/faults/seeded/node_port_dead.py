@@ -23,5 +23,6 @@ FAULT = Fault(
     sentence="node-b answers no NodePort",
     plant=_plant,
     kills=("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03"),
+    may_redden={"MTU-02": "it transfers through NodePorts, too"},
     every_mode=True,
 )

@@ -21,5 +21,6 @@ FAULT = Fault(
     sentence="node-b's own processes reach no NodePort",
     plant=_plant,
     kills=("NPT-02", "NPT-03"),
+    may_redden={"MTU-02": "it transfers through NodePorts, too"},
     every_mode=True,
 )

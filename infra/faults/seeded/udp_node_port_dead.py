@@ -22,5 +22,6 @@ FAULT = Fault(
     sentence="node-b answers no UDP NodePort",
     plant=_plant,
     kills=("NPT-03", "CTK-01", "CTK-03", "NPT-05"),
+    may_redden={"MTU-02": "it transfers through NodePorts, too"},
     every_mode=True,
 )
