@@ -16,7 +16,7 @@ help: ## Show this list
 .PHONY: conformance
 conformance: ## Stand up a lab and judge it (root, Debian 12); ARGS go to pytest
 	@infra/setup/prepare lab
-	@$(python) -m pytest suites --cluster lab $(ARGS)
+	@$(python) -m pytest suites --cluster lab -n 2 $(ARGS)
 
 .PHONY: test
 test: ## Test this software itself: make check, then the tests that use a lab (root, Debian 12)
