@@ -309,7 +309,7 @@ def test_the_picture_has_the_addresses_of_the_plan() -> None:
 def test_output_in_the_readme_has_the_titles_of_the_registry() -> None:
     requirements = load_requirements()
     shown = [line for block in blocks(README, "text") for line in block.splitlines()]
-    titles = [match for line in shown if (match := re.match(r"([A-Z0-9]{3}-\d\d) [MSX]  (.+?)  +\w", line))]
+    titles = [match for line in shown if (match := re.match(r"([A-Z0-9]{3}-\d\d) [MSX]  (.+?)  +[\w-]", line))]
     assert {match[1] for match in titles} <= set(requirements)
     assert [match[0] for match in titles if requirements[match[1]].title != match[2]] == []
 
