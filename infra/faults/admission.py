@@ -10,7 +10,10 @@ from typing import Any
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.targets.lab import LabCluster
 
-__all__ = ["rewritten_objects"]
+__all__ = ["SOME_ENDPOINTS", "rewritten_objects"]
+
+# Of an EndpointSlice: a slice without endpoints has null there, on which `exists` is an error, and an error a refusal.
+SOME_ENDPOINTS = "has({0}.endpoints) && {0}.endpoints != null"
 
 _GROUP = "/apis/admissionregistration.k8s.io/v1"
 _NAME = "kip-fault"

@@ -40,7 +40,7 @@ def kept():
 def judge(run_id: str, out: Path, *arguments: str) -> tuple[int, dict[str, set[str]], str]:
     """Run the suites against the lab; returns exit code, requirements by verdict, and the output."""
     command = suites_command("--attach", run_id, "--kip-out", str(out), *arguments)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=out.parent)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, cwd=out.parent)
     verdicts: dict[str, set[str]] = {}
     for row in yaml.safe_load((out / "report.yaml").read_text())["rows"]:
         verdicts.setdefault(row["verdict"], set()).add(row["requirement"])
@@ -66,9 +66,18 @@ def test_status_shows_it(kept):
 
 
 def test_every_row_passes_in_every_mode(kept, tmp_path):
-    code, verdicts, said = judge(kept[0], tmp_path / "out")
+    code, verdicts, said = judge(kept[0], tmp_path / "out", "-n", "2")
 
     assert (code, set(verdicts)) == (0, {"pass"}), said
+
+
+# Rows in which a pod of one node must get a TCP answer from one of the other node at port 8080.
+AFFECTED = {
+    *("IDN-04", "IDN-05", "IDN-06", "P2P-02", "P2P-06", "NOD-02", "MTU-02", "PXY-05", "EPT-01", "EPT-02", "AFF-01"),
+    *("SVC-01", "SVC-03", "SVC-07", "SVC-15", "SVC-18"),
+}
+# Rows in which the service proxy may choose an endpoint of the client's own node every time.
+PERHAPS_AFFECTED = {"NPT-01", "NPT-05", "SVC-05", "SVC-10", "SVC-11", "SVC-16"}
 
 
 def test_a_rule_planted_by_hand_turns_exactly_the_affected_rows_red(kept, tmp_path):
@@ -79,19 +88,22 @@ def test_a_rule_planted_by_hand_turns_exactly_the_affected_rows_red(kept, tmp_pa
     planted = kip("exec", "--run", run_id, "node-b", "--", "nft", commands)
     assert planted.returncode == 0, planted.stderr
     try:
-        code, verdicts, said = judge(run_id, tmp_path / "out", "--profile", "budget=fault", "--proxy-mode", "iptables")
+        options = ("--profile", "budget=fault", "--proxy-mode", "iptables", "-n", "2")
+        code, verdicts, said = judge(run_id, tmp_path / "out", *options)
     finally:
         assert kip("exec", "--run", run_id, "node-b", "--", "nft", "delete table ip byhand").returncode == 0
 
     assert code == 1
-    assert verdicts["fail"] - {"NPT-01"} == {"IDN-04", "P2P-02", "SVC-01"}, said
+    assert AFFECTED <= verdicts["fail"] <= AFFECTED | PERHAPS_AFFECTED, said
     assert "harness-error" not in verdicts
     # The headline says where: from the pods of node-a to those of node-b.
     report = yaml.safe_load((tmp_path / "out" / "report.yaml").read_text())
     row = next(row for row in report["rows"] if row["requirement"] == "IDN-04")
     (headline,) = [item["headline"] for item in row["items"] if item["verdict"] == "fail"]
     assert "every pair from machine node-a to machine node-b, this direction only" in headline
-    assert headline in " ".join(said.split())
+    # The first broken hop is the machine with the rule, and the finding names the rule.
+    assert "first broken hop: peer machine on node-b" in headline
+    assert "byhand" in (tmp_path / "out" / "report.yaml").read_text()
 
 
 def test_a_service_that_was_asked_for_too_early_answers_every_time(kept):

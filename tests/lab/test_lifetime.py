@@ -25,7 +25,11 @@ def start_run(tmp_path) -> subprocess.Popen[bytes]:
     with (tmp_path / "output.txt").open("wb") as output:
         return subprocess.Popen(
             # A shell starts its background jobs with SIGINT ignored, and these tests may be one.
-            ["env", "--default-signal=INT", *suites_command("--cluster", "lab", "--kip-out", str(tmp_path / "out"))],
+            [
+                "env",
+                "--default-signal=INT",
+                *suites_command("--cluster", "lab", "-n", "2", "--kip-out", str(tmp_path / "out")),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -92,5 +96,5 @@ def test_a_whole_run_leaves_the_host_as_it_was(tmp_path, unchanged_host):
     before = labs_now()
     run = start_run(tmp_path)
 
-    assert run.wait(timeout=180) == 0, (tmp_path / "output.txt").read_text()
+    assert run.wait(timeout=400) == 0, (tmp_path / "output.txt").read_text()
     assert labs_now() == before

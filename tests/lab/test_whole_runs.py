@@ -17,7 +17,7 @@ from .conftest import suites_command
 def run_suites(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        suites_command("--cluster", "lab", "--kip-out", str(folder / "out"), *arguments),
+        suites_command("--cluster", "lab", "-n", "2", "--kip-out", str(folder / "out"), *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -26,7 +26,7 @@ def run_suites(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def passed(run: subprocess.Popen[str], folder: Path, *, timeout: float = 240) -> dict[str, str]:
+def passed(run: subprocess.Popen[str], folder: Path, *, timeout: float = 480) -> dict[str, str]:
     """Wait for a run that must be green; returns the versions of its components."""
     said, _ = run.communicate(timeout=timeout)
     assert run.returncode == 0, said

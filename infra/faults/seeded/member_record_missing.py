@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from kip_conformance.infra.faults.admission import rewritten_objects
+from kip_conformance.infra.faults.admission import SOME_ENDPOINTS, rewritten_objects
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -19,7 +19,7 @@ def _plant(lab: LabCluster) -> Iterator[None]:
         lab,
         "endpointslices",
         [f'[JSONPatch{{op: "replace", path: "/endpoints", value: {others}}}]'],
-        only=[f"object.endpoints.exists(e, {_IS_MEMBER})"],
+        only=[f"{SOME_ENDPOINTS.format('object')} && object.endpoints.exists(e, {_IS_MEMBER})"],
         group="discovery.k8s.io",
         operations=("CREATE", "UPDATE"),
     ):

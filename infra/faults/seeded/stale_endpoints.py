@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from kip_conformance.infra.faults.admission import rewritten_objects
+from kip_conformance.infra.faults.admission import SOME_ENDPOINTS, rewritten_objects
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.targets.lab import LabCluster
 
-# A slice without endpoints has null there.
-_SOME = "has({0}.endpoints) && {0}.endpoints != null"
 _READY = "has({0}.conditions.ready) && {0}.conditions.ready"
 
 
 @contextlib.contextmanager
 def _plant(lab: LabCluster) -> Iterator[None]:
-    has_old, has_new = _SOME.format("oldObject"), _SOME.format("object")
+    has_old, has_new = SOME_ENDPOINTS.format("oldObject"), SOME_ENDPOINTS.format("object")
     same = f"new.addresses == old.addresses && {_READY.format('new')}"
     is_lost = f"{_READY.format('old')} && !({has_new} && object.endpoints.exists(new, {same}))"
     # Endpoints that are new are taken in beside the old ones.
