@@ -20,7 +20,7 @@ from .conftest import assert_nothing_left, host_state, suites_command, wait_unti
 MOMENTS = sorted(random.Random(20261121).uniform(0.5, 14.0) for _ in range(5))
 
 
-def start_run(tmp_path) -> subprocess.Popen[bytes]:
+def start_run(tmp_path, workers="2") -> subprocess.Popen[bytes]:
     """A whole run, lab and all, in a session of its own."""
     with (tmp_path / "output.txt").open("wb") as output:
         return subprocess.Popen(
@@ -28,7 +28,7 @@ def start_run(tmp_path) -> subprocess.Popen[bytes]:
             [
                 "env",
                 "--default-signal=INT",
-                *suites_command("--cluster", "lab", "-n", "2", "--kip-out", str(tmp_path / "out")),
+                *suites_command("--cluster", "lab", "-n", workers, "--kip-out", str(tmp_path / "out")),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -80,11 +80,12 @@ def test_a_run_that_is_killed_leaves_nothing(tmp_path, unchanged_host, moment):
     wait_until(lambda: labs_now() == before, within=20, what="a lab's folder is left")
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_told_to_stop_tears_its_lab_down(tmp_path, unchanged_host, number):
+def test_a_run_that_is_told_to_stop_tears_its_lab_down(tmp_path, unchanged_host, number, workers):
     before = labs_now()
-    run = start_run(tmp_path)
-    wait_until(lambda: b"phase" in (tmp_path / "output.txt").read_bytes(), within=60, what="the run never began")
+    run = start_run(tmp_path, workers)
+    wait_until(lambda: b"] pass" in (tmp_path / "output.txt").read_bytes(), within=60, what="the run never began")
 
     run.send_signal(number)
 
