@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError, UsageError
@@ -38,8 +39,11 @@ from kip_conformance.infra.targets.protocol import (
     Place,
     Progress,
 )
+from kip_conformance.infra.workloads.conditions import unrest
 
 __all__ = ["LabCluster", "LabTarget", "create"]
+
+_UNREST = 60.0  # seconds: longer than any row takes
 
 # What a lab declares: rows that need anything else are not-runnable on it.
 FEATURES = (
@@ -135,6 +139,15 @@ class LabCluster:
 
     def check_components(self) -> None:
         self.control.check_daemons()
+
+    def check_residents(self) -> None:
+        pods = {
+            pod["metadata"]["name"]: pod for pod in KubeApi(Path(self.description.kubeconfig)).list("Pod", NAMESPACE)
+        }
+        since = datetime.now(UTC) - timedelta(seconds=_UNREST)
+        for place in self.places:
+            if place.pod and (why := unrest(pods.get(place.pod.name), place.pod.uid, since=since)):
+                raise HarnessError(f"the resident pod of place {place.name} {why}")
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
         return points_between(self.control, client, server)

@@ -199,6 +199,9 @@ class Cluster(Protocol):
         One that is stopped on purpose is not missed.
         """
 
+    def check_residents(self) -> None:
+        """Raises HarnessError naming a resident pod that does not run, or that was started again a moment ago."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkPoint:

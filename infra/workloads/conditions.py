@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-__all__ = ["is_ready", "is_running", "last_condition"]
+__all__ = ["is_ready", "is_running", "last_condition", "unrest"]
 
 Object = Mapping[str, Any]
 
@@ -22,6 +23,19 @@ def is_ready(pod: Object | None) -> bool:
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in pod["status"].get("conditions") or []  # type: ignore[index]
     )
+
+
+def unrest(pod: Object | None, uid: str, *, since: datetime) -> str:
+    """Why nothing can be concluded from what was seen of this pod after `since`; empty when it ran all the time."""
+    if pod is None or pod["metadata"]["uid"] != uid:
+        return "was deleted" if pod is None else "was replaced"
+    if not is_running(pod):
+        return f"does not run: {last_condition(pod)}"
+    for status in pod["status"]["containerStatuses"]:
+        ended = status.get("lastState", {}).get("terminated", {}).get("finishedAt")
+        if ended and datetime.fromisoformat(ended) >= since:
+            return f"ended and was started again at {ended}"
+    return ""
 
 
 def last_condition(pod: Object | None) -> str:

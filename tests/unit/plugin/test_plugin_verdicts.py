@@ -44,6 +44,13 @@ def test_each_way_to_end_has_its_verdict(world, body, verdict, code, element):
     assert found == ([element] if element else [])
 
 
+def test_a_failure_beside_a_dead_resident_is_a_harness_error(world):
+    world.tell(crashed=True)
+    world.suite(item("assert False, 'exec into node-b was refused'"))
+    assert world.run().ret == 10
+    assert world.items[0]["reason"].startswith("the resident pod of place node-b does not run")
+
+
 def test_a_feature_that_is_declared_and_not_there_fails_the_row(world):
     world.tell(features=["node-port"])
     world.suite(item("raise KeyError('never run')", "N2P-07"))

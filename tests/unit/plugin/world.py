@@ -84,6 +84,10 @@ class FakeCluster:
         if (HERE / "dead.txt").exists():
             raise HarnessError("node-a: kubelet ended with 137")
 
+    def check_residents(self):
+        if told("crashed"):
+            raise HarnessError("the resident pod of place node-b does not run: container prober is waiting")
+
 
 class FakeTarget:
     name = "fake"
