@@ -6,37 +6,15 @@ those of infra/judge/drawing.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from kip_conformance.infra.judge.drawing import NOT_ASKED, sides_of
+from kip_conformance.infra.probe.observation import SYMBOLS
 from kip_conformance.reports.model import Case
 
-__all__ = ["MEANINGS", "NOT_ASKED", "Matrix", "matrix_of", "percentile"]
-
-NOT_ASKED = "."
-MEANINGS = {
-    "+": "open",
-    "-": "denied",
-    "s": "open, not as expected",
-    "T": "timeout",
-    "R": "refused",
-    "X": "reset",
-    "U": "unreachable",
-    "N": "no name",
-    "W": "wrong peer",
-    "?": "could not be judged",
-    NOT_ASKED: "not asked",
-}
-_BY_KIND = {
-    "open": "+",
-    "timeout": "T",
-    "refused": "R",
-    "reset": "X",
-    "unreachable": "U",
-    "no_name": "N",
-    "wrong_peer": "W",
-}
+__all__ = ["Matrix", "matrix_of", "percentile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +29,13 @@ class Matrix:
 
 def matrix_of(cases: Sequence[Case]) -> Matrix:
     """The cases as a matrix; pairs that nobody asked for are `NOT_ASKED` in both tables."""
-    clients, servers = _ordered(case.client for case in cases), _ordered(case.server for case in cases)
-    if set(servers) <= set(clients):  # the same order on both sides puts "itself" on the diagonal
-        servers = tuple(name for name in clients if name in servers)
+    clients, servers = sides_of(cases)
     cells = {(case.client, case.server): _symbols(case) for case in cases}
     tables = [
         tuple("".join(cells.get((client, server), (NOT_ASKED,) * 2)[side] for server in servers) for client in clients)
         for side in (0, 1)
     ]
-    return Matrix(clients, servers, tables[0], tables[1])
+    return Matrix(tuple(clients), tuple(servers), tables[0], tables[1])
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -73,7 +49,7 @@ def _symbols(case: Case) -> tuple[str, str]:
     """What to draw of a case, expected and observed."""
     expected, observed = case.symbols
     expected = expected or ("+" if case.expected.startswith("open") else "-")
-    observed = observed or _BY_KIND.get(str(case.observation.get("kind", "")), "?")
+    observed = observed or SYMBOLS.get(case.observation.get("kind", ""), "?")
     if case.ok:
         # However it was denied, it was denied; and where only a person knows what was expected, what came was it.
         shown = observed if expected == "?" else expected
@@ -82,7 +58,3 @@ def _symbols(case: Case) -> tuple[str, str]:
         observed = "s" if expected == "+" else "?"
         expected = "+" if expected == "?" else expected
     return expected, observed
-
-
-def _ordered(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))

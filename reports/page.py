@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kip_conformance.reports.matrix import MEANINGS, NOT_ASKED
+from kip_conformance.infra.judge.drawing import MEANINGS, NOT_ASKED
 
 __all__ = ["Page", "page_of"]
 

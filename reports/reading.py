@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 from kip_conformance.infra.errors import UsageError
+from kip_conformance.infra.judge.drawing import NOT_ASKED
 from kip_conformance.reports.document import API_VERSION
 from kip_conformance.reports.fold import Outcome, ProfileResult, ReportError, Row, Statistics
-from kip_conformance.reports.matrix import NOT_ASKED
 from kip_conformance.reports.model import Asked, Case, ItemResult, RunInfo, Step
 from kip_conformance.reports.requirements import Level, Requirement
 

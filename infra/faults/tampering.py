@@ -11,7 +11,16 @@ from kip_conformance.infra.lab.plan import NODES
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine, Place
 
-__all__ = ["inside_pod", "nft_table", "place", "pod_range", "run_checked", "run_in_pod", "signal_prober"]
+__all__ = [
+    "inside_pod",
+    "nft_table",
+    "place",
+    "pod_range",
+    "rewritten_file",
+    "run_checked",
+    "run_in_pod",
+    "signal_prober",
+]
 
 
 def place(lab: LabCluster, name: str) -> Place:
@@ -41,6 +50,20 @@ def run_in_pod(lab: LabCluster, pod: Place, argv: list[str]) -> bytes:
     if done.returncode != 0:
         raise HarnessError(f"{pod.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def rewritten_file(lab: LabCluster, pod: Place, file: str, script: str) -> Iterator[None]:
+    """A file of a pod's container holds what the shell command `script` prints, which reads the sound one as input.
+
+    It is written in place: such a file may be a mount of its own, which cannot be replaced.
+    """
+    aside = f"/run/{file.rpartition('/')[2]}.sound"
+    run_in_pod(lab, pod, ["busybox", "sh", "-c", f"cat {file} > {aside} && {script} < {aside} > {file}"])
+    try:
+        yield
+    finally:
+        run_in_pod(lab, pod, ["busybox", "sh", "-c", f"cat {aside} > {file} && rm {aside}"])
 
 
 def signal_prober(lab: LabCluster, pod: Place, name: str) -> None:

@@ -5,13 +5,14 @@ Plain text without colour; who prints it may colour the cells that carry the mar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-__all__ = ["draw_cases"]
+__all__ = ["MEANINGS", "NOT_ASKED", "draw_cases", "sides_of"]
 
 MARK = "!"
-_MEANINGS = {
+NOT_ASKED = "."
+MEANINGS = {
     "+": "open",
     "-": "denied",
     "s": "open, not as expected",
@@ -22,17 +23,23 @@ _MEANINGS = {
     "N": "no name",
     "W": "wrong peer",
     "?": "could not be judged",
+    NOT_ASKED: "not asked",
 }
 _WIDTH, _CASES_SHOWN = 80, 24
 
 
-class Case(Protocol):
-    """What a drawing needs to know of a judged pair."""
+class Pair(Protocol):
+    """A client and a server by name."""
 
     @property
     def client(self) -> str: ...
     @property
     def server(self) -> str: ...
+
+
+class Case(Pair, Protocol):
+    """What a drawing needs to know of a judged pair."""
+
     @property
     def expected(self) -> str: ...
     @property
@@ -45,9 +52,7 @@ class Case(Protocol):
 
 def draw_cases(cases: Sequence[Case], *, title: str = "") -> str:
     """The whole picture; cells that differ carry "!". Columns are numbered, rows are clients."""
-    clients, servers = _ordered(case.client for case in cases), _ordered(case.server for case in cases)
-    if set(servers) <= set(clients):  # the same order on both sides puts "itself" on the diagonal
-        servers = [name for name in clients if name in servers]
+    clients, servers = sides_of(cases)
     found = {(case.client, case.server): case for case in cases}
     left = _table(clients, servers, {pair: case.symbols[0] for pair, case in found.items()})
     right = _table(clients, servers, {pair: _cell(case) for pair, case in found.items()})
@@ -66,9 +71,19 @@ def draw_cases(cases: Sequence[Case], *, title: str = "") -> str:
             lines += [f"{name}  {row}".rstrip() for name, row in zip([" " * len(names[0]), *names], table, strict=True)]
     lines += _wrapped("to", [f"{number} {server}" for number, server in enumerate(servers, 1)])
     used = {symbol for case in cases for symbol in (case.symbols[0], _cell(case)[0])}
-    legend = [f"{symbol} {meaning}" for symbol, meaning in _MEANINGS.items() if symbol in used]
-    lines += _wrapped("", [*legend, "! differs", ". not asked"])
+    legend = [f"{symbol} {meaning}" for symbol, meaning in MEANINGS.items() if symbol in used]
+    lines += _wrapped("", [*legend, f"{MARK} differs", f"{NOT_ASKED} {MEANINGS[NOT_ASKED]}"])
     return "\n".join([*lines, *_differences(cases)])
+
+
+def sides_of(cases: Iterable[Pair]) -> tuple[list[str], list[str]]:
+    """The rows and the columns of these pairs: clients, and servers, each once, in order of appearance."""
+    cases = list(cases)
+    clients = list(dict.fromkeys(case.client for case in cases))
+    servers = list(dict.fromkeys(case.server for case in cases))
+    if set(servers) <= set(clients):  # the same order on both sides puts "itself" on the diagonal
+        servers = [name for name in clients if name in servers]
+    return clients, servers
 
 
 def _cell(case: Case) -> str:
@@ -81,7 +96,7 @@ def _cell(case: Case) -> str:
 def _table(clients: list[str], servers: list[str], cells: dict[tuple[str, str], str]) -> list[str]:
     width = max(2, len(str(len(servers))))
     head = " ".join(f"{number:<{width}}" for number in range(1, len(servers) + 1))
-    rows = [" ".join(f"{cells.get((client, server), '.'):<{width}}" for server in servers) for client in clients]
+    rows = [" ".join(f"{cells.get((client, server), NOT_ASKED):<{width}}" for server in servers) for client in clients]
     return [head, *rows]
 
 
@@ -107,7 +122,3 @@ def _wrapped(caption: str, words: list[str]) -> list[str]:
             line = " " * len(caption)
         line += ("   " if line.strip() else "") + word
     return [*lines, line] if line.strip() else lines
-
-
-def _ordered(names: object) -> list[str]:
-    return list(dict.fromkeys(names))  # type: ignore[call-overload]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DENIED_KINDS", "NOT_VOUCHED", "REQUEST_ARRIVED", "Kind", "Observation"]
+__all__ = ["DENIED_KINDS", "NOT_VOUCHED", "REQUEST_ARRIVED", "SYMBOLS", "Kind", "Observation"]
 
 Kind = Literal["open", "refused", "reset", "timeout", "unreachable", "no_name", "wrong_peer"]
 
@@ -16,7 +16,7 @@ DENIED_KINDS = frozenset({"refused", "reset", "timeout", "unreachable"})
 REQUEST_ARRIVED = "request arrived, reply lost"
 NOT_VOUCHED = "no listener vouches for this target"
 
-_SYMBOLS: dict[Kind, str] = {
+SYMBOLS: dict[Kind, str] = {
     "open": "+",
     "refused": "R",
     "reset": "X",
@@ -51,7 +51,7 @@ class Observation:
     @property
     def symbol(self) -> str:
         """One character for drawing."""
-        return _SYMBOLS[self.kind]
+        return SYMBOLS[self.kind]
 
     def __str__(self) -> str:
         if self.kind == "open":

@@ -13,6 +13,7 @@ from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.targets.protocol import Place, Protocol4
 from kip_conformance.infra.workloads.reading import NodeView
+from kip_conformance.infra.workloads.slices import endpoint_slice
 
 __all__ = ["RESIDENTS", "PortPlan", "ServiceRef", "Services"]
 
@@ -88,24 +89,16 @@ class ServiceRef:
 
     def slice(self, places: Sequence[Place], *, name: str) -> dict[str, Any]:
         """An EndpointSlice for a Service without selector, to be created: these places stand behind this port."""
-        return {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": f"{self.name}-{name}",
-                "namespace": self.namespace,
-                "labels": {
-                    "kubernetes.io/service-name": self.name,
-                    "endpointslice.kubernetes.io/managed-by": "kip-conformance",
-                },
-            },
-            "addressType": "IPv4",
-            "ports": [{"name": self.port_name, "protocol": self.protocol.upper(), "port": self.target_port}],
-            "endpoints": [
-                {"addresses": [place.address], "conditions": {"ready": True}, "nodeName": place.machine}
-                for place in places
-            ],
-        }
+        return endpoint_slice(
+            self.name,
+            self.namespace,
+            [place.address for place in places],
+            self.target_port,
+            protocol=self.protocol,
+            port_name=self.port_name,
+            name=f"{self.name}-{name}",
+            nodes={place.address: place.machine for place in places},
+        )
 
     def on(self, node: NodeView, *, name: str = "") -> ProbeTarget:
         """The NodePort at the InternalIP of `node`, as something to probe; named after the node by default."""

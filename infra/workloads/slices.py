@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from kip_conformance.infra.targets.protocol import Protocol4
 
 __all__ = ["endpoint_slice", "many_addresses"]
 
 
 def endpoint_slice(
-    service: str, namespace: str, addresses: Iterable[str], port: int, *, name: str = ""
+    service: str,
+    namespace: str,
+    addresses: Iterable[str],
+    port: int,
+    *,
+    protocol: Protocol4 = "tcp",
+    port_name: str = "",
+    name: str = "",
+    nodes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A slice of IPv4 endpoints, all ready, behind one TCP port of a Service; its name is the Service's by default."""
+    """A slice of IPv4 endpoints, all ready, that listen on `port`, behind one port of a Service.
+
+    The slice is named after the Service by default, the port after its protocol and number; `nodes` names the node of
+    an endpoint by its address, where that matters.
+    """
+    known = nodes or {}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -24,8 +39,15 @@ def endpoint_slice(
             },
         },
         "addressType": "IPv4",
-        "ports": [{"name": f"tcp-{port}", "protocol": "TCP", "port": port}],
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+        "ports": [{"name": port_name or f"{protocol}-{port}", "protocol": protocol.upper(), "port": port}],
+        "endpoints": [
+            {
+                "addresses": [address],
+                "conditions": {"ready": True},
+                **({"nodeName": known[address]} if address in known else {}),
+            }
+            for address in addresses
+        ],
     }
 
 

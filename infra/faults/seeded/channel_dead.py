@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
-from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.tampering import run_checked, run_in_pod
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Place
 
@@ -29,13 +28,9 @@ def _plant(lab: LabCluster) -> Iterator[None]:
 
 def _rename(lab: LabCluster, each: Place, old: str, new: str) -> None:
     if each.pod is None:
-        done = lab.machines[each.machine].run(["mv", old, new])
+        run_checked(lab.machines[each.machine], ["mv", old, new])
     else:
-        kubectl = [str(Path(lab.description.details["kubectl"])), "--kubeconfig", lab.description.kubeconfig]
-        inside = ["-n", each.pod.namespace, "exec", each.pod.name, "--", "busybox", "mv", old, new]
-        done = lab.control.run([*kubectl, *inside])
-    if done.returncode != 0:
-        raise HarnessError(f"{each.name}: {old} could not be renamed: {done.stderr.decode(errors='replace').strip()}")
+        run_in_pod(lab, each, ["busybox", "mv", old, new])
 
 
 FAULT = Fault(

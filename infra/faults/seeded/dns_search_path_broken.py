@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import place, run_in_pod
+from kip_conformance.infra.faults.tampering import place, rewritten_file
 from kip_conformance.infra.targets.lab import LabCluster
 
-_FILE, _ASIDE = "/etc/resolv.conf", "/run/resolv.conf.sound"
 
-
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    victim = place(lab, "node-a")
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     domain = lab.description.details.get("domain", "cluster.local")
-    # The file is a mount of its own: it can be written, not replaced.
-    broken = f"cp {_FILE} {_ASIDE} && sed 's/^search .*/search {domain}/' {_ASIDE} > {_FILE}"
-    run_in_pod(lab, victim, ["busybox", "sh", "-c", broken])
-    try:
-        yield
-    finally:
-        run_in_pod(lab, victim, ["busybox", "sh", "-c", f"cat {_ASIDE} > {_FILE} && rm {_ASIDE}"])
+    return rewritten_file(lab, place(lab, "node-a"), "/etc/resolv.conf", f"sed 's/^search .*/search {domain}/'")
 
 
 FAULT = Fault(

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import place, run_in_pod
+from kip_conformance.infra.faults.tampering import place, rewritten_file
 from kip_conformance.infra.targets.lab import LabCluster
 
-_FILE, _ASIDE = "/prober.py", "/run/prober.py.sound"
 
-
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    victim = place(lab, "node-b")
-    run_in_pod(lab, victim, ["busybox", "sh", "-c", f"cat {_FILE} > {_ASIDE} && : > {_FILE}"])
-    try:
-        yield
-    finally:
-        run_in_pod(lab, victim, ["busybox", "sh", "-c", f"cat {_ASIDE} > {_FILE} && rm {_ASIDE}"])
+def _plant(lab: LabCluster) -> AbstractContextManager[None]:
+    return rewritten_file(lab, place(lab, "node-b"), "/prober.py", ":")
 
 
 FAULT = Fault(

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
-from kip_conformance.infra.faults.admission import SOME_ENDPOINTS, rewritten_objects
+from kip_conformance.infra.faults.admission import without_endpoints
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.targets.lab import LabCluster
 
 _IS_MEMBER = 'has(e.hostname) && e.hostname.endsWith("-1")'
 
 
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    others = f"object.endpoints.filter(e, !({_IS_MEMBER}))"
-    with rewritten_objects(
-        lab,
-        "endpointslices",
-        [f'[JSONPatch{{op: "replace", path: "/endpoints", value: {others}}}]'],
-        only=[f"{SOME_ENDPOINTS.format('object')} && object.endpoints.exists(e, {_IS_MEMBER})"],
-        group="discovery.k8s.io",
-        operations=("CREATE", "UPDATE"),
-    ):
-        yield
+def _plant(lab: LabCluster) -> AbstractContextManager[Any]:
+    return without_endpoints(lab, _IS_MEMBER)
 
 
 FAULT = Fault(

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
-from kip_conformance.infra.faults.admission import SOME_ENDPOINTS, rewritten_objects
+from kip_conformance.infra.faults.admission import without_endpoints
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import place
 from kip_conformance.infra.targets.lab import LabCluster
 
 
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    is_victim = f'e.addresses.exists(a, a == "{place(lab, "node-b-2").address}")'
-    others = f"object.endpoints.filter(e, !{is_victim})"
-    with rewritten_objects(
-        lab,
-        "endpointslices",
-        [f'[JSONPatch{{op: "replace", path: "/endpoints", value: {others}}}]'],
-        only=[f"{SOME_ENDPOINTS.format('object')} && object.endpoints.exists(e, {is_victim})"],
-        group="discovery.k8s.io",
-        operations=("CREATE", "UPDATE"),
-    ):
-        yield
+def _plant(lab: LabCluster) -> AbstractContextManager[Any]:
+    return without_endpoints(lab, f'e.addresses.exists(a, a == "{place(lab, "node-b-2").address}")')
 
 
 _ASKED = "it asks until every endpoint has answered"
