@@ -141,6 +141,7 @@ def _item(run: RunInfo, item: ItemResult) -> dict[str, Any]:
         "duration": round(item.duration, 3),
         **({"began": _since(run, item.began)} if item.began else {}),
         **({"phases": {name: round(seconds, 3) for name, seconds in item.phases.items()}} if item.phases else {}),
+        **({"measured": {what: round(value, 3) for what, value in item.measured.items()}} if item.measured else {}),
         **{name: text for name, text in texts.items() if text},
         **({"finding": _plain(item.finding)} if item.finding else {}),
         **_latency(case for grid in item.grids for case in grid),

@@ -74,7 +74,7 @@ class ItemResult:
     how each of them came about (as many, or none). `partial` is true when some of the row's places could not be run.
     `finding` is what was found on the path of the most telling case, as plain values; None when nobody looked.
     `began` is seconds since the epoch (0: unknown), `phases` the seconds of setup, call and teardown, `duration` all of
-    them together.
+    them together. `measured` holds the seconds that the row took note of, by what they were spent until.
     """
 
     requirement: str
@@ -92,6 +92,7 @@ class ItemResult:
     finding: dict[str, Any] | None = None
     began: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
 
     @property
     def mode(self) -> str | None:

@@ -158,6 +158,7 @@ def _item(requirement: str, item: Mapping[str, Any], start: float) -> ItemResult
         finding=item.get("finding"),
         began=start + item["began"] if "began" in item else 0.0,
         phases=item.get("phases", {}),
+        measured=item.get("measured", {}),
     )
 
 

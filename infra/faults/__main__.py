@@ -13,7 +13,7 @@ from types import FrameType
 
 from kip_conformance.infra.errors import KipError
 from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
-from kip_conformance.infra.faults.runner import run_faults, write_matrix
+from kip_conformance.infra.faults.runner import Scope, run_faults, write_matrix
 from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.targets.lab import LabTarget
 from kip_conformance.infra.targets.options import TargetOptions
@@ -24,12 +24,19 @@ def main() -> int:
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="only this one (repeatable)")
     parser.add_argument("--kubernetes", metavar="VERSION", help="Kubernetes version of the lab")
     parser.add_argument("--out", type=Path, default=Path("reports/out/faults"), help="where the matrix goes")
-    parser.add_argument("--sample", type=float, metavar="SHARE", help="only a random share of the faults, such as 0.1")
+    parser.add_argument(
+        "--sample",
+        type=float,
+        metavar="SHARE",
+        help="only a random share of the faults, such as 0.1, each in one proxy mode",
+    )
     parser.add_argument(
         "--seed", type=int, default=int(time.strftime("%Y%m%d")), help="of --sample (default: the date)"
     )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that run the suites (default 2)")
-    parser.add_argument("--resume", action="store_true", help="keep the trials that a run before completed in --out")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what a run before judged in --out, and judge the rest"
+    )
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -60,9 +67,12 @@ def _run(options: argparse.Namespace, faults: Sequence[Fault]) -> int:
             faults,
             options.out.absolute(),
             _say,
-            workers=options.workers,
-            is_resumed=options.resume,
-            is_sample=bool(options.fault or options.sample is not None),
+            Scope(
+                workers=options.workers,
+                is_resumed=options.resume,
+                is_sample=bool(options.fault or options.sample is not None),
+                one_mode_each=options.sample is not None,
+            ),
         )
     finally:
         with contextlib.suppress(KeyboardInterrupt):

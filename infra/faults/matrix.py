@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kip_conformance.infra.faults.fault import Fault
@@ -38,6 +38,7 @@ class Trial:
 class KillMatrix:
     """All trials, and what they say about the suite.
 
+    `rows` are those that were green without any fault: a row of one proxy mode alone counts in trials in that mode.
     Of a sample of the faults (`is_sample`), only those requirements are judged that one of them must turn red.
     """
 
@@ -45,11 +46,12 @@ class KillMatrix:
     trials: list[Trial] = field(default_factory=list)
     is_sample: bool = False
     left_behind: str = ""
+    rows: Collection[Row] = ()
 
     def checks_without_a_kill(self) -> list[str]:
         """Requirements that no planted defect turned red: nothing shows that they can fail."""
         killed = {requirement for trial in self.trials if trial.fault.is_defect for requirement in trial.reds}
-        claimed = {requirement for trial in self.trials for requirement in trial.fault.kills}
+        claimed = {each for trial in self.trials for each in trial.fault.kills if self._counts(trial, each)}
         return [
             requirement
             for requirement in self.requirements
@@ -57,10 +59,7 @@ class KillMatrix:
         ]
 
     def faults_that_survive(self) -> list[str]:
-        """Faults that did not turn everything red that they must, with what stayed green.
-
-        A row of one proxy mode alone is not among those of a trial in another: it must go red where it is judged.
-        """
+        """Faults that did not turn everything red that they must, with what stayed green."""
         found = []
         for trial in self.trials:
             if trial.trouble:
@@ -73,11 +72,9 @@ class KillMatrix:
         return found
 
     def _counts(self, trial: Trial, requirement: str) -> bool:
-        """Whether a trial must say something about a row: unless another trial of the same fault alone judged it."""
-        if any(requirement == judged for judged, _ in trial.verdicts):
-            return True
-        same = [other for other in self.trials if other.fault is trial.fault]
-        return not any(requirement == judged for other in same for judged, _ in other.verdicts)
+        """Whether a trial must say something about a requirement: unless it is one of another proxy mode alone."""
+        modes = {mode for each, mode in self.rows if each == requirement and mode}
+        return not modes or trial.mode in modes
 
     def red_without_cause(self) -> list[str]:
         """What went red though the fault does not touch it; for a harness fault, any fail at all."""

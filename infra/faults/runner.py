@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import yaml
@@ -23,48 +25,81 @@ from kip_conformance.infra.judge.verdict import Verdict
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Progress
 
-__all__ = ["run_faults", "write_matrix"]
+__all__ = ["Scope", "rows_missing", "run_faults", "trials_of", "write_matrix"]
 
 _TRIAL = "trial.json"
 
 
-def run_faults(
-    lab: LabCluster,
-    faults: Sequence[Fault],
-    out: Path,
-    say: Progress,
-    *,
-    workers: int = 2,
-    is_resumed: bool = False,
-    is_sample: bool = False,
-) -> KillMatrix:
-    """Run every fault; returns the matrix. Each trial's suites run on `workers` processes.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much is done. Each trial's suites run on `workers` processes.
 
-    `is_resumed` takes over the trials that an earlier run completed in the same folder. Raises HarnessError when the
-    lab is not green without any fault, or dead. A fault that cannot be planted or taken out is listed as one that
-    survives, and the next one is tried.
+    `is_resumed` takes over the trials that an earlier run completed in the same folder; rows that it did not have are
+    judged in them. With `one_mode_each` a fault of every proxy mode is planted in one of them, in turn.
+    """
+
+    workers: int = 2
+    is_resumed: bool = False
+    is_sample: bool = False
+    one_mode_each: bool = False
+
+
+def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progress, scope: Scope) -> KillMatrix:
+    """Run every fault; returns the matrix.
+
+    Raises HarnessError when the lab is not green without any fault, or dead. A fault that cannot be planted or taken
+    out is listed as one that survives, and the next one is tried.
     """
     modes = lab.description.modes
-    before = _judge(lab, out / "before", say, "no fault", modes=modes, workers=workers)
+    before = _judge(lab, out / "before", say, "no fault", modes=modes, workers=scope.workers)
     if bad := _not_green(before):
         raise HarnessError(f"the lab is not green before the first fault: {bad}")
-    judged = sorted({requirement for (requirement, _), verdict in before.items() if verdict == "pass"})
-    matrix = KillMatrix(judged, is_sample=is_sample)
-    trials = [(fault, mode) for fault in faults for mode in (modes if fault.every_mode else modes[:1])]
+    green = [row for row, verdict in before.items() if verdict == "pass"]
+    matrix = KillMatrix(sorted({requirement for requirement, _ in green}), is_sample=scope.is_sample, rows=green)
+    trials = trials_of(faults, modes, one_mode_each=scope.one_mode_each)
     clock = _Clock(len(trials))
     for fault, mode in trials:
         folder = out / f"{fault.name}-{mode}"
-        trial = _read_trial(fault, mode, folder) if is_resumed else None
-        if trial is None:
-            trial = _try(lab, fault, mode, folder, lambda line: say(f"{clock.position} {line}"), workers=workers)
+        earlier = _read_trial(fault, mode, folder) if scope.is_resumed else None
+        missing = rows_missing(earlier, green, mode)
+        if earlier is None or missing:
+            trial = _try(
+                *(lab, fault, mode, folder, lambda line: say(f"{clock.position} {line}")),
+                workers=scope.workers,
+                earlier=earlier,
+                missing=missing,
+            )
             clock.took(trial.seconds)
         else:
+            trial = earlier
             say(f"{clock.position} {fault.name} [{mode}]: kept from the run before")
             clock.skipped()
         matrix.trials.append(trial)
-    lab.set_service_proxy(modes[0])
-    matrix.left_behind = _not_green(_judge(lab, out / "after", say, "no fault", modes=modes, workers=workers))
+    # What a fault leaves behind shows in any mode: a sample is judged in the one that it ended in.
+    last = (lab.service_proxy,) if scope.one_mode_each else modes
+    if lab.service_proxy != last[0]:
+        lab.set_service_proxy(last[0])
+    matrix.left_behind = _not_green(_judge(lab, out / "after", say, "no fault", modes=last, workers=scope.workers))
     return matrix
+
+
+def rows_missing(earlier: Trial | None, green: Collection[Row], mode: str) -> list[str]:
+    """The requirements that an earlier trial has no verdict of; none when there was no earlier one."""
+    if earlier is None:
+        return []
+    judged = {requirement for requirement, _ in earlier.verdicts}
+    return sorted({requirement for requirement, each in green if each in ("", mode)} - judged)
+
+
+def trials_of(faults: Sequence[Fault], modes: Sequence[str], *, one_mode_each: bool) -> list[tuple[Fault, str]]:
+    """Which fault is planted in which proxy mode, in the order of the modes: switching takes seconds."""
+    varied = cycle(modes)
+    pairs = [
+        (fault, mode)
+        for fault in faults
+        for mode in (modes[:1] if not fault.every_mode else [next(varied)] if one_mode_each else modes)
+    ]
+    return sorted(pairs, key=lambda pair: modes.index(pair[1])) if one_mode_each else pairs
 
 
 class _Clock:
@@ -87,20 +122,33 @@ class _Clock:
         self._done += 1
 
 
-def _try(lab: LabCluster, fault: Fault, mode: str, folder: Path, say: Progress, *, workers: int) -> Trial:
+def _try(
+    lab: LabCluster,
+    fault: Fault,
+    mode: str,
+    folder: Path,
+    say: Progress,
+    *,
+    workers: int,
+    earlier: Trial | None,
+    missing: Sequence[str],
+) -> Trial:
+    """Plant one fault and judge all rows, or those that are missing in an earlier trial."""
     start = time.monotonic()
-    verdicts: dict[Row, Verdict] = {}
+    verdicts: dict[Row, Verdict] = dict(earlier.verdicts) if earlier else {}
     trouble, what = "", f"{fault.name} [{mode}]"
     try:
         if lab.service_proxy != mode:
             lab.set_service_proxy(mode)
         with fault.plant(lab):
-            verdicts = _judge(lab, folder, say, what, modes=(mode,), workers=workers, fault=fault)
+            verdicts |= _judge(
+                lab, folder, say, what, modes=(mode,), workers=workers, fault=fault, requirements=missing
+            )
     except (HarnessError, AssertionError) as error:
         trouble = str(error).partition("\n")[0]
         say(f"{what}: {trouble}")
         lab.check_components()
-    trial = Trial(fault, mode, verdicts, time.monotonic() - start, trouble)
+    trial = Trial(fault, mode, verdicts, time.monotonic() - start + (earlier.seconds if earlier else 0.0), trouble)
     if not trouble:
         value = [[requirement, each, verdict] for (requirement, each), verdict in verdicts.items()]
         (folder / _TRIAL).write_text(json.dumps({"seconds": trial.seconds, "verdicts": value}))
@@ -145,8 +193,9 @@ def _judge(
     modes: Sequence[str],
     workers: int,
     fault: Fault | None = None,
+    requirements: Sequence[str] = (),
 ) -> dict[Row, Verdict]:
-    """Run the suites against the lab as it is now; returns the verdict of each row."""
+    """Run the suites, or these rows of them, against the lab as it is now; returns the verdict of each row."""
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     report = out / "report.yaml"
@@ -155,6 +204,7 @@ def _judge(
     options = ["--attach", lab.description.run_id, "--proxy-mode", ",".join(modes), "--kip-out", str(out)]
     options += ["--kip-findings", "off"]  # that a row is red is all that counts here
     options += ["-n", str(workers)] if workers > 1 else []
+    options += [part for requirement in requirements for part in ("--requirement", requirement)]
     if fault is None or not fault.is_tolerated:
         options += ["--profile", "budget=fault"]
     options += fault.options if fault is not None else ()

@@ -12,14 +12,14 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.probe.channel import ChannelLost, LineBuffer
 from kip_conformance.infra.probe.kubeconfig import ApiAccess
+from kip_conformance.infra.probe.pod_socket import connect_to_pod, named
 from kip_conformance.infra.targets.protocol import Completed, PodRef
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 __all__ = ["ExecStream", "run_in_pod"]
@@ -54,28 +54,7 @@ class ExecStream:
         verb = "exec" if argv else "attach"
         query = [("command", word) for word in argv]
         query += [("container", pod.container), ("stdin", str(stdin).lower()), ("stdout", "true"), ("stderr", "true")]
-        url = f"{access.server}/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/{verb}?{urlencode(query)}"
-        is_local = urlsplit(access.server).hostname in ("127.0.0.1", "::1", "localhost")
-        try:
-            socket = await connect(
-                "ws" + url.removeprefix("http"),
-                ssl=access.tls,
-                server_hostname=access.server_name if access.tls else None,
-                additional_headers=access.headers,
-                subprotocols=[_V5, _V4],
-                compression=None,
-                max_size=None,
-                max_queue=None,  # a paused reader would starve the stream; the queue is bounded by what was asked for
-                open_timeout=timeout,
-                close_timeout=1,
-                ping_interval=None,  # the conversation has heartbeats of its own, which also notice a stopped prober
-                proxy=None if is_local else True,
-            )
-        except InvalidStatus as error:
-            raise ChannelLost(f"{verb} into {_named(pod)} was refused: {_reason(error)}") from error
-        except (OSError, WebSocketException, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            raise ChannelLost(f"{verb} into {_named(pod)} through {access.server} failed: {why}") from error
+        socket = await connect_to_pod(access, pod, verb, query, [_V5, _V4], timeout=timeout)
         return cls(socket, pod)
 
     @property
@@ -123,7 +102,7 @@ class ExecStream:
                 for start in range(0, len(data), _FRAME):
                     await self._socket.send(_STDIN + data[start : start + _FRAME])
         except TimeoutError:
-            raise ChannelLost(f"exec stream of {_named(self._pod)} took no input for {_SEND_LIMIT:g} s") from None
+            raise ChannelLost(f"exec stream of {named(self._pod)} took no input for {_SEND_LIMIT:g} s") from None
         except ConnectionClosed as error:
             # The reader knows more: the status arrives before the close.
             await asyncio.wait([self._reader], timeout=1)
@@ -149,7 +128,7 @@ class ExecStream:
 
     def epitaph(self) -> str:
         """All that is known about the end of this stream, in one line."""
-        words = f"exec stream of {_named(self._pod)} ended: {self._how_closed or 'still open'}"
+        words = f"exec stream of {named(self._pod)} ended: {self._how_closed or 'still open'}"
         code = self.exit_code
         if code is not None:
             words += f", exit code {code}"
@@ -187,7 +166,7 @@ async def run_in_pod(
             async for piece in stream.chunks():
                 output += piece
     except TimeoutError:
-        raise HarnessError(f"{' '.join(argv)} in {_named(pod)} did not end within {timeout:g} s") from None
+        raise HarnessError(f"{' '.join(argv)} in {named(pod)} did not end within {timeout:g} s") from None
     except ChannelLost as error:
         raise HarnessError(str(error)) from error
     finally:
@@ -196,16 +175,3 @@ async def run_in_pod(
     if stream.exit_code is None:
         raise HarnessError(f"{' '.join(argv)}: {stream.epitaph()}")
     return Completed(tuple(argv), stream.exit_code, bytes(output), stream.stderr)
-
-
-def _named(pod: PodRef) -> str:
-    return f"{pod.namespace}/{pod.name}"
-
-
-def _reason(error: InvalidStatus) -> str:
-    body = bytes(error.response.body or b"")
-    try:
-        message = json.loads(body)["message"]
-    except (ValueError, KeyError, TypeError):
-        message = body.decode("utf-8", "replace").strip()[:300]
-    return f"HTTP {error.response.status_code} {message}".strip()

@@ -15,7 +15,7 @@ from kip_conformance.infra.targets.protocol import Place
 from kip_conformance.infra.workloads.reading import ClusterReader
 from kip_conformance.infra.workloads.services import ServiceRef
 
-__all__ = ["ApiProxy", "Proxied", "user_seen_by_the_api"]
+__all__ = ["ApiProxy", "Proxied", "name_in", "user_seen_by_the_api"]
 
 # What a client library does in a pod: the mounted CA and token, the name of the Service, and nothing else.
 _ASK_WHO_I_AM = """
@@ -38,7 +38,7 @@ except Exception as error:
 
 @dataclass(frozen=True, slots=True)
 class Proxied:
-    """What a GET through the API server's proxy drew: the name of the place that answered, or why none did."""
+    """What a GET through the API server drew: the name of the place that answered, or why none did."""
 
     name: str | None
     refusal: str = ""
@@ -70,10 +70,15 @@ class ApiProxy:
             if not self._api.is_ready():
                 raise
             return Proxied(None, str(error))
-        try:
-            return Proxied(str(json.loads(answer)["name"]))
-        except (ValueError, KeyError, TypeError):
-            return Proxied(None, f"an answer in no known form: {answer[:80]!r}")
+        return name_in(answer)
+
+
+def name_in(answer: str | bytes) -> Proxied:
+    """The name in what a prober answers to GET /who."""
+    try:
+        return Proxied(str(json.loads(answer)["name"]))
+    except (ValueError, KeyError, TypeError):
+        return Proxied(None, f"an answer in no known form: {answer[:80]!r}")
 
 
 def user_seen_by_the_api(api: ClusterReader, place: Place, *, timeout: float) -> str:

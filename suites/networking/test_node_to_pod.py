@@ -26,6 +26,13 @@ def test_nodes_and_pods_reach_each_other_across_nodes(probe, hosts, pods, protoc
     assert probe.all(pods, hosts, protocol) == every_pair(pods, hosts, is_open())
 
 
+@pytest.mark.requirement("N2P-10")
+def test_a_node_sees_the_address_of_a_pod_on_another_node(probe, hosts, pods, protocol):
+    """What a pod sends to the InternalIP of another node arrives with the podIP as its source."""
+    pairs = across_machines(pods, hosts)
+    assert probe.pairs(pairs, protocol) == each_of(pairs, lambda pod, _: is_open(source=pod))
+
+
 @pytest.mark.requirement("N2P-03")
 def test_host_network_pods_reach_pods_and_are_reached(probe, hostnets, pods, protocol):
     """HostNetwork pods reach every pod, with an address of their node as source, and are reached by every pod."""
@@ -54,3 +61,11 @@ def test_attach_works_on_every_node(attach, pods, rng):
     heard = {pod.name: attach(pod, nonce) for pod in pods}
     deaf = [f"{name}: {said}" for name, said in heard.items() if nonce not in said]
     assert not deaf, f"expected to hear {nonce}; {'; '.join(deaf)}"
+
+
+@pytest.mark.requirement("N2P-09")
+def test_port_forward_works_on_every_node(port_forward, pods):
+    """A connection to a forwarded port of a pod is answered by that pod."""
+    answers = {pod.name: port_forward(pod) for pod in pods}
+    wrong = [f"forwarded to {name}: {answer}" for name, answer in answers.items() if answer.name != name]
+    assert not wrong, "; ".join(wrong)

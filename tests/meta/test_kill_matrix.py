@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from kip_conformance.infra.faults.fault import find_faults, sample_faults
-from kip_conformance.infra.faults.runner import run_faults, write_matrix
+from kip_conformance.infra.faults.runner import Scope, run_faults, write_matrix
 from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.targets.lab import LabTarget
 from kip_conformance.infra.targets.options import TargetOptions
@@ -34,7 +34,7 @@ def matrix(tmp_path_factory):
     target = LabTarget(TargetOptions(new_run_id()))
     lab = target.up(say)
     try:
-        found = run_faults(lab, faults, out, say, is_sample=True)
+        found = run_faults(lab, faults, out, say, Scope(is_sample=True, one_mode_each=True))
     finally:
         target.down(lab.description)
     write_matrix(found, out)

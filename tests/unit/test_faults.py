@@ -11,7 +11,7 @@ from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Trial
 from kip_conformance.infra.faults.matrix_page import page
 from kip_conformance.infra.faults.published import document
-from kip_conformance.infra.faults.runner import _read_trial
+from kip_conformance.infra.faults.runner import _read_trial, rows_missing, trials_of
 from kip_conformance.reports.requirements import load_requirements
 
 
@@ -46,11 +46,23 @@ def test_a_fault_that_spares_what_it_must_kill_survives():
 
 def test_a_row_of_one_mode_must_go_red_in_that_mode_alone():
     planted = fault(kills=("P-1", "P-3"), every_mode=True)
-    first = Trial(planted, "iptables", {("P-1", "iptables"): "fail"})
+    first = Trial(planted, "iptables", {("P-1", "iptables"): "fail", ("A-1", ""): "pass"})
     second = Trial(planted, "nftables", {("P-3", "nftables"): "pass"})
+    rows = [("P-1", "iptables"), ("P-3", "nftables"), ("A-1", "")]
 
-    assert KillMatrix(["P-1", "P-3"], [first, second]).faults_that_survive() == ["f [nftables]: P-3 stayed pass"]
-    assert KillMatrix(["P-1", "P-3"], [first]).faults_that_survive() == ["f [iptables]: P-3 stayed not run"]
+    assert KillMatrix(["P-1", "P-3"], [first, second], rows=rows).faults_that_survive() == [
+        "f [nftables]: P-3 stayed pass"
+    ]
+    assert KillMatrix(["P-1", "P-3"], [first], rows=rows).faults_that_survive() == []
+    assert KillMatrix(["P-1", "P-3"], [first], rows=rows).checks_without_a_kill() == ["P-3"]
+    assert KillMatrix(["P-1", "P-3"], [first], rows=rows, is_sample=True).is_clean
+
+
+def test_a_row_that_was_not_run_survives():
+    planted = fault(kills=("A-1", "B-1"))
+    matrix = KillMatrix(["A-1", "B-1"], [trial(planted, A_1="fail")], rows=[("A-1", ""), ("B-1", "")])
+
+    assert matrix.faults_that_survive() == ["f: B-1 stayed not run"]
 
 
 def test_a_harness_fault_that_nobody_notices_survives():
@@ -159,3 +171,20 @@ def test_every_requirement_has_a_fault_that_kills_it():
 def test_an_unknown_fault_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match=r"fault .nope.: unknown; there are .*snat-on-pod-traffic"):
         find_faults(["nope"])
+
+
+def test_a_sample_plants_each_fault_in_one_mode_and_both_modes_get_their_share():
+    faults = [fault("a", every_mode=True), fault("b"), fault("c", every_mode=True), fault("d", every_mode=True)]
+    modes = ("iptables", "nftables")
+
+    names = [(planted.name, mode) for planted, mode in trials_of(faults, modes, one_mode_each=True)]
+    assert names == [("a", "iptables"), ("b", "iptables"), ("d", "iptables"), ("c", "nftables")]
+    assert len(trials_of(faults, modes, one_mode_each=False)) == 7
+
+
+def test_a_row_that_is_new_is_judged_in_the_trials_of_an_earlier_run():
+    green = [("A-1", ""), ("P-1", "iptables"), ("P-3", "nftables"), ("S-1", "iptables"), ("S-1", "nftables")]
+    earlier = Trial(fault(), "iptables", {("S-1", "iptables"): "pass"})
+
+    assert rows_missing(earlier, green, "iptables") == ["A-1", "P-1"]
+    assert rows_missing(None, green, "iptables") == []

@@ -14,6 +14,7 @@ from kip_conformance.reports.formats import conformance
 from kip_conformance.reports.matrix import matrix_of
 from kip_conformance.reports.model import Case
 from kip_conformance.reports.reading import read_report
+from kip_conformance.reports.write import write_all
 
 from .few_rows import few_rows
 from .sample_results import ITEMS, RUN
@@ -110,3 +111,13 @@ def test_the_timeline_counts_from_the_start_of_the_run(published: Path) -> None:
     value = yaml.safe_load(published.read_text(encoding="utf-8"))
     assert value["timeline"][4] == {"step": "switch to nftables", "began": 19.5, "duration": 2.1}
     assert min(item["began"] for row in value["rows"] for item in row["items"]) == 9.6
+
+
+def test_what_a_row_measured_is_in_the_report_on_the_page_and_read_back(tmp_path: Path) -> None:
+    what = "until an unready endpoint got no traffic"
+    item = replace(next(item for item in ITEMS if item.requirement == "P2P-01"), measured={what: 0.34567})
+    outcome = conclude(RUN, [item], few_rows())
+    assert document(RUN, outcome)["rows"][0]["items"][0]["measured"] == {what: 0.346}
+    write_all(RUN, [item], tmp_path)
+    assert f"0.35 s {what}" in (tmp_path / "report.html").read_text()
+    assert [each.measured for each in read_report(tmp_path / "report.yaml").items] == [{what: 0.346}]

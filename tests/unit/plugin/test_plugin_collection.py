@@ -48,6 +48,22 @@ def test_rows_are_selected_by_id(world):
     assert listed(result) == ["test_pods[tcp]", "test_identity"]
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("P2P-01", ["test_pods[tcp]"]),
+        ("svc-01", ["test_service[iptables-tcp]", "test_service[iptables-udp]"]),
+        ("unique", ["test_identity"]),
+        # A title may have the word too ("TCP between pods on one node"): as a parameter it means the parameter.
+        ("tcp", ["test_service[iptables-tcp]", "test_pods[tcp]"]),
+        ("udp", ["test_service[iptables-udp]"]),
+    ],
+)
+def test_rows_are_found_by_id_and_by_the_words_of_their_titles(world, word, expected):
+    world.suite(ROWS)
+    assert listed(world.run("--collect-only", "-q", "--proxy-mode", "iptables", "-k", word)) == expected
+
+
 def test_listing_starts_and_writes_nothing(world):
     world.suite(ROWS)
     before = sorted(path.name for path in world.path.iterdir())
@@ -100,3 +116,19 @@ def test_nothing_selected_is_a_usage_error_and_leaves_nothing(world):
     assert world.run("-k", "nothing_is_called_that").ret == 4
     assert world.events == ["up", "down"]
     assert not (world.path / "out").exists()
+
+
+def test_what_takes_minutes_is_judged_in_nightly_runs_alone(world):
+    world.suite("""
+@pytest.mark.requirement("P2P-06")
+@pytest.mark.parametrize("idle", ["short", pytest.param("long", marks=pytest.mark.nightly)])
+def test_idle(idle): pass
+""")
+    assert listed(world.run("--collect-only", "-q")) == ["test_idle[short]"]
+    assert listed(world.run("--collect-only", "-q", "--kip-nightly")) == ["test_idle[short]", "test_idle[long]"]
+    assert world.run("--kip-nightly").ret == 0
+    (row,) = world.report["rows"]
+    assert [item["parameters"]["idle"] for item in row["items"]] == ["long", "short"]
+    assert all("--kip-nightly" in item["reproduce"] for item in row["items"])
+    assert world.run().ret == 0
+    assert [item["parameters"] for item in world.report["rows"][0]["items"]] == [{"idle": "short"}]
