@@ -24,7 +24,7 @@ class Profile:
     it is Ready. `probe_timeout`: how long one probe waits for its answer.
 
     `features` is what is declared of the cluster: every name without a sign replaces what the target declares of
-    itself, `+name` and `-name` change that; see `declared`.
+    itself, `+name` and `-name` change that; see `declared`. `hurried` rows, by id, have the budgets of the set `fault`.
     """
 
     budget: str = "default"
@@ -32,6 +32,11 @@ class Profile:
     start: float = 60.0
     probe_timeout: float = 1.0
     features: tuple[str, ...] = ()
+    hurried: tuple[str, ...] = ()
+
+    def of_row(self, requirement: str) -> Profile:
+        """The profile with the budgets that this row has."""
+        return replace(BUDGETS["fault"], features=self.features) if requirement in self.hurried else self
 
     def declared(self, own: Collection[str]) -> frozenset[str]:
         """The declared features, where the target says `own` of itself."""
@@ -43,7 +48,7 @@ class Profile:
     @property
     def budgets(self) -> dict[str, float]:
         """The budgets alone, by name, in seconds."""
-        return {key: float(value) for key, value in asdict(self).items() if key not in ("budget", "features")}
+        return {key: float(value) for key, value in asdict(self).items() if isinstance(value, float)}
 
     @property
     def beyond_cap(self) -> tuple[str, ...]:
@@ -52,6 +57,7 @@ class Profile:
 
 
 _FEATURE = re.compile(r"[+-]?[a-z][a-z0-9-]*")
+_ROW = re.compile(r"[A-Z0-9]{3}-\d{2}")
 
 # `fault` is for runs against a seeded defect, where rows are expected to be red: no wait may exceed 3 s.
 BUDGETS: Mapping[str, Profile] = {
@@ -79,20 +85,19 @@ def load_profile(path: Path | None = None, overrides: Sequence[str] = ()) -> Pro
     for key, (origin, _) in values.items():
         if key not in known:
             raise UsageError(f"{origin}: unknown profile key {key!r}; known: {', '.join(known)}")
-    declared = _names(*values.pop("features", ("", ())))
+    declared = _names(*values.pop("features", ("", ())), _FEATURE, "names, each plain, +added or -taken away")
+    hurried = _names(*values.pop("hurried", ("", ())), _ROW, "ids of rows")
     origin, name = values.pop("budget", ("", "default"))
     if not isinstance(name, str) or name not in BUDGETS:
         raise UsageError(f"{origin}: unknown budget set {name!r}; known: {', '.join(BUDGETS)}")
     seconds: dict[str, Any] = {key: _seconds(key, *value) for key, value in values.items()}
-    return replace(BUDGETS[name], features=declared, **seconds)
+    return replace(BUDGETS[name], features=declared, hurried=hurried, **seconds)
 
 
-def _names(origin: str, value: object) -> tuple[str, ...]:
+def _names(origin: str, value: object, form: re.Pattern[str], what: str) -> tuple[str, ...]:
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not all(
-        isinstance(name, str) and _FEATURE.fullmatch(name) for name in names
-    ):
-        raise UsageError(f"{origin}: features must be names, each plain, +added or -taken away, not {value!r}")
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and form.fullmatch(name) for name in names):
+        raise UsageError(f"{origin}: expected {what}, not {value!r}")
     return tuple(names)
 
 

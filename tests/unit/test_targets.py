@@ -100,5 +100,14 @@ def test_declared_features_replace_or_change_what_the_target_says():
     assert load_profile().declared(own) == {"exec", "udp"}
     assert load_profile(overrides=["features=+sctp,-udp"]).declared(own) == {"exec", "sctp"}
     assert load_profile(overrides=["features=logs,+sctp"]).declared(own) == {"logs", "sctp"}
-    with pytest.raises(UsageError, match="features must be names, each plain"):
+    with pytest.raises(UsageError, match="expected names, each plain"):
         load_profile(overrides=["features=Exec"])
+
+
+def test_hurried_rows_have_the_budgets_of_faults_and_the_others_their_own():
+    profile = load_profile(overrides=["hurried=SVC-01, DNS-05", "propagation=7"])
+    assert profile.of_row("SVC-01").budgets == BUDGETS["fault"].budgets
+    assert profile.of_row("SVC-02") is profile
+    assert profile.propagation == 7
+    with pytest.raises(UsageError, match=r"--profile hurried=svc-01: expected ids of rows, not 'svc-01'"):
+        load_profile(overrides=["hurried=svc-01"])
