@@ -1,274 +1,179 @@
-"""From a NetworkState to what each network namespace must hold: commands by key, so that a difference can be applied.
+"""From a NetworkState to what each network namespace must hold, piece by piece, so that a difference can be applied.
 
-The shape of the wire, for every interface:
+    machine ---- NIC ---- router of the VPC ---- internet gateway ---- internet ---- public segments
+                            |      |    |
+                            |      |    +------- virtual private gateway ---- customer gateway, a machine of a site
+                            |      +------------ router of a peered VPC
+                            +------------------- NAT gateway; interface endpoint (by a NIC of its own)
 
-    machine  eth0 ---- ins  NIC namespace  wire ---- e-<name>  router of the VPC
-
-The NIC namespace is where security group and source/destination check live, because a packet that crosses the router
-twice must meet each interface's group anew. Everything is layer 3: permanent neighbours, no ARP, no proxy ARP. The
-router looks up the VPC's own addresses first, then the table of the subnet that the packet came from, and drops the
-rest in silence.
+What each namespace holds is said in nic.py, machine.py, router.py, translators.py, internet.py and vpn.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address
 
-from kip_conformance.infra.fabric.state import GroupRule, Interface, NetworkState, Route, Vpc
+from kip_conformance.infra.fabric.config import Compiled, Link, NamespaceConfig
+from kip_conformance.infra.fabric.internet import endpoint_addresses, internet_config, segment_items
+from kip_conformance.infra.fabric.machine import host_items, interface_items, with_items
+from kip_conformance.infra.fabric.members import Members
+from kip_conformance.infra.fabric.names import (
+    INTERNET,
+    Numbers,
+    device,
+    endpoint_namespace,
+    internet_gateway_namespace,
+    lan_namespace,
+    machine_namespace,
+    nat_namespace,
+    nic_namespace,
+    router_device,
+    router_namespace,
+    vpn_gateway_namespace,
+)
+from kip_conformance.infra.fabric.nic import nic_config
+from kip_conformance.infra.fabric.router import effective_routes, router_config
+from kip_conformance.infra.fabric.state import Interface, InterfaceEndpoint, NetworkState, Vpc
+from kip_conformance.infra.fabric.translators import (
+    NAT_MTU,
+    endpoint_items,
+    endpoint_table,
+    internet_gateway_config,
+    nat_config,
+    nat_interface,
+)
+from kip_conformance.infra.fabric.vpn import (
+    carried,
+    customer_items,
+    tunnel_device,
+    tunnel_link,
+    vpn_gateway_config,
+)
+from kip_conformance.infra.fabric.wires import ROUTER_SYSCTLS, mac, nic_links, wire
 
-__all__ = ["Item", "NamespaceConfig", "compile_state", "machine_namespace", "nic_namespace", "router_namespace"]
+__all__ = ["INTERNET_MTU", "compile_state"]
 
-LOCAL_TABLE = 50
-FIRST_TABLE = 100
-# The router side of every NIC's wire has this address as the NIC sees it: it never appears in a packet.
-_ROUTER_HOP = "169.254.0.1"
-
-ROUTER_SYSCTLS = {
-    "ipv4/ip_forward": "1",
-    "ipv4/conf/all/rp_filter": "0",
-    "ipv4/conf/default/rp_filter": "0",
-    "ipv4/conf/all/send_redirects": "0",
-    "ipv4/conf/default/send_redirects": "0",
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
-}
-MACHINE_SYSCTLS = {
-    "ipv4/ip_forward": "1",
-    "ipv4/conf/all/rp_filter": "0",
-    "ipv4/conf/default/rp_filter": "0",
-    "ipv4/conf/all/send_redirects": "0",
-    "ipv4/conf/default/send_redirects": "0",
-    "ipv4/conf/all/route_localnet": "0",
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
-}
-
-
-def machine_namespace(machine: str) -> str:
-    return f"m-{machine}"
-
-
-def nic_namespace(interface: str) -> str:
-    return f"nic-{interface}"
-
-
-def router_namespace(vpc: str) -> str:
-    return f"vpc-{vpc}"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One piece of `ip` configuration: the line that adds it and the one that takes it away ("" when another does)."""
-
-    add: str
-    remove: str = ""
+INTERNET_MTU = 1500
+"""Bytes over an internet gateway; Amazon EC2 User Guide, "Network MTU for your EC2 instance"."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceConfig:
-    """What one namespace holds. `links` are made outside of any namespace, before everything else."""
+def compile_state(state: NetworkState, known: Mapping[str, Mapping[str, int]] | None = None) -> Compiled:
+    """`known` are the numbers that an earlier state was given.
 
-    sysctls: Mapping[str, str]
-    items: Mapping[str, Item]
-    nft: str = ""
-    no_offload: tuple[str, ...] = ()
-
-
-def compile_state(state: NetworkState) -> tuple[dict[str, Item], dict[str, NamespaceConfig]]:
-    """Returns (links, namespaces): veth pairs by key, and each namespace's configuration by its name."""
+    Raises ValueError for a state that contradicts itself.
+    """
     state.validate()
-    links: dict[str, Item] = {}
-    namespaces: dict[str, NamespaceConfig] = {}
+    return _Compilation(state, Numbers(known)).compiled()
+
+
+class _Compilation:
+    def __init__(self, state: NetworkState, numbers: Numbers) -> None:
+        self.state, self.numbers = state, numbers
+        self.members = Members(state)
+        self.routed = _routed(state)
+        self.links: dict[str, Link] = {}
+        self.namespaces: dict[str, NamespaceConfig] = {}
+
+    def compiled(self) -> Compiled:
+        state = self.state
+        for interface in state.interfaces:
+            self._interface(interface)
+        for host in state.hosts:
+            self._host(host.machine, host.name)
+        for lan in (one for one in state.lans if not one.is_public):
+            ports = {host.name: device("h", host.name) for host in state.hosts if host.lan == lan.name}
+            self.namespaces[lan_namespace(lan.name)] = NamespaceConfig(
+                ROUTER_SYSCTLS, segment_items(lan, device("n", lan.name), ports), None, tuple(ports.values())
+            )
+        for vpc in state.vpcs:
+            self._vpc(vpc)
+        for peering in state.peerings:
+            at, (first, second) = device("p", peering.name), peering.vpcs
+            mtu = min(state.vpc(first).mtu, state.vpc(second).mtu)
+            self.links[peering.name] = wire(((router_namespace(first), at), (router_namespace(second), at)), mtu)
+        if any((state.internet_gateways, state.gateway_endpoints, state.interface_endpoints)) or any(
+            lan.is_public for lan in state.lans
+        ):
+            self.namespaces[INTERNET] = internet_config(state, self.numbers)
+        self._connections()
+        return Compiled(self.links, self.namespaces, self.numbers.given)
+
+    def _interface(self, interface: Interface) -> None:
+        state, vpc = self.state, self.state.vpc_of(interface)
+        machine = machine_namespace(interface.machine)
+        self.links |= nic_links(interface, vpc)
+        self.namespaces[nic_namespace(interface.name)] = nic_config(state, interface, self.members, self.routed)
+        self.namespaces[machine] = with_items(
+            self.namespaces.get(machine), interface_items(state, interface), interface.device
+        )
+
+    def _host(self, machine: str, name: str) -> None:
+        host = next(one for one in self.state.hosts if one.name == name)
+        lan = next(one for one in self.state.lans if one.name == host.lan)
+        inside, segment = machine_namespace(machine), INTERNET if lan.is_public else lan_namespace(lan.name)
+        self.links[name] = Link(
+            f"link add {host.device} netns {inside} mtu {lan.mtu} type veth "
+            f"peer name {device('h', name)} netns {segment} mtu {lan.mtu}",
+            ((inside, host.device), (segment, device("h", name))),
+        )
+        self.namespaces[inside] = with_items(self.namespaces.get(inside), host_items(host, lan), host.device)
+
+    def _vpc(self, vpc: Vpc) -> None:
+        state, name = self.state, router_namespace(vpc.name)
+        interfaces = [i for i in state.interfaces if state.vpc_of(i).name == vpc.name]
+        for nat in (one for one in state.nat_gateways if state.vpc_at(one.subnet).name == vpc.name):
+            stand_in = nat_interface(nat)
+            interfaces.append(stand_in)
+            self.namespaces[nat_namespace(nat.name)] = nat_config(nat)
+            ends = ((nat_namespace(nat.name), "wire"), (name, router_device(nat.name)))
+            self.links[nat.name] = wire(ends, NAT_MTU, (mac(0xFD, stand_in), mac(0xFC, stand_in)))
+        for endpoint in (one for one in state.interface_endpoints if state.vpc_at(one.subnet).name == vpc.name):
+            interfaces.append(self._interface_endpoint(endpoint, vpc))
+        for gateway_endpoint in (one for one in state.gateway_endpoints if one.vpc == vpc.name):
+            at = device("s", gateway_endpoint.name)
+            self.links[gateway_endpoint.name] = wire(((name, at), (INTERNET, at)), vpc.mtu)
+        for igw in (one for one in state.internet_gateways if one.vpc == vpc.name):
+            own = internet_gateway_namespace(igw.name)
+            self.namespaces[own] = internet_gateway_config(state, vpc)
+            self.links[f"{igw.name}/vpc"] = wire(((name, "igw"), (own, "vpc")), INTERNET_MTU)
+            self.links[f"{igw.name}/out"] = wire(((own, "out"), (INTERNET, device("i", igw.name))), INTERNET_MTU)
+        for vgw in (one for one in state.vpn_gateways if one.vpc == vpc.name):
+            own = vpn_gateway_namespace(vgw.name)
+            self.namespaces[own] = vpn_gateway_config(state, vgw, vpc)
+            self.links[f"{vgw.name}/vpc"] = wire(((name, "vgw"), (own, "vpc")), vpc.mtu)
+        self.namespaces[name] = router_config(state, vpc, interfaces, self.numbers)
+
+    def _interface_endpoint(self, endpoint: InterfaceEndpoint, vpc: Vpc) -> Interface:
+        stand_in = Interface(endpoint.name, "", endpoint.subnet, (endpoint.address,), endpoint.groups)
+        own = endpoint_addresses(self.state, self.numbers)[endpoint.name]
+        behind = endpoint_namespace(endpoint.name)
+        self.links |= nic_links(stand_in, vpc, behind)
+        self.links[f"{endpoint.name}/service"] = wire(
+            ((behind, "svc"), (INTERNET, device("x", endpoint.name))), INTERNET_MTU
+        )
+        self.namespaces[nic_namespace(endpoint.name)] = nic_config(self.state, stand_in, self.members, self.routed)
+        items = {**interface_items(self.state, stand_in), **endpoint_items(endpoint, own)}
+        self.namespaces[behind] = NamespaceConfig(ROUTER_SYSCTLS, items, endpoint_table(endpoint, own), ("eth0", "svc"))
+        return stand_in
+
+    def _connections(self) -> None:
+        state = self.state
+        vpcs = {one.name: state.vpc(one.vpc) for one in state.vpn_gateways}
+        for connection in carried(state):
+            self.links[connection.name] = tunnel_link(connection)
+            machine = machine_namespace(connection.machine)
+            source = next(host.address for host in state.hosts if host.machine == connection.machine)
+            items = customer_items(connection, vpcs[connection.gateway], source)
+            self.namespaces[machine] = with_items(self.namespaces.get(machine), items, tunnel_device(connection))
+
+
+def _routed(state: NetworkState) -> dict[str, tuple[str, ...]]:
+    """The ranges that route tables send to each interface: its NIC hands them to the machine."""
+    found: dict[str, set[str]] = {}
+    names = {interface.name for interface in state.interfaces}
     for vpc in state.vpcs:
-        namespaces[router_namespace(vpc.name)] = _router(state, vpc)
-    for interface in state.interfaces:
-        vpc = state.vpc_of(interface)
-        machine, nic = machine_namespace(interface.machine), nic_namespace(interface.name)
-        inside, outside = _veths(interface, vpc)
-        links[f"{interface.name}/machine"], links[f"{interface.name}/router"] = inside, outside
-        before = namespaces.get(machine)
-        namespaces[machine] = NamespaceConfig(
-            MACHINE_SYSCTLS,
-            {**(before.items if before else {}), **_machine_items(state, interface)},
-            no_offload=((*before.no_offload,) if before else ()) + (interface.device,),
-        )
-        namespaces[nic] = NamespaceConfig(
-            ROUTER_SYSCTLS, _nic_items(state, interface), _nic_rules(state, interface), ("ins", "wire")
-        )
-    return links, namespaces
-
-
-def _mac(kind: int, interface: Interface) -> str:
-    octets = IPv4Address(interface.addresses[0]).packed
-    return ":".join(f"{part:02x}" for part in (0x02, kind, *octets))
-
-
-def _router_device(interface: Interface) -> str:
-    return f"e-{interface.name[-13:]}"
-
-
-def _veths(interface: Interface, vpc: Vpc) -> tuple[Item, Item]:
-    nic, machine = nic_namespace(interface.name), machine_namespace(interface.machine)
-    router = router_namespace(vpc.name)
-    inside = (
-        f"link add {interface.device} netns {machine} address {_mac(0x00, interface)} mtu {vpc.mtu} type veth "
-        f"peer name ins netns {nic} address {_mac(0xFE, interface)} mtu {vpc.mtu}"
-    )
-    outside = (
-        f"link add wire netns {nic} address {_mac(0xFD, interface)} mtu {vpc.mtu} type veth "
-        f"peer name {_router_device(interface)} netns {router} address {_mac(0xFC, interface)} mtu {vpc.mtu}"
-    )
-    # A veth pair goes with either end, and both ends go with the NIC's namespace.
-    return Item(inside), Item(outside)
-
-
-def _machine_items(state: NetworkState, interface: Interface) -> dict[str, Item]:
-    device, subnet = interface.device, state.subnet(interface.subnet)
-    items = {f"{device}/up": Item(f"link set {device} up")}
-    length = subnet.network.prefixlen
-    for address in interface.addresses[:1]:
-        # noprefixroute: neighbours of the same subnet are reached through the gateway too, there is no layer 2.
-        line = f"addr {{}} {address}/{length} dev {device} noprefixroute"
-        items[f"{device}/{address}"] = Item(line.format("add"), line.format("del"))
-    hop = f"route {{}} {subnet.gateway} dev {device} scope link src {interface.addresses[0]}"
-    items[f"{device}/hop"] = Item(hop.format("add"), hop.format("del"))
-    items[f"{device}/neighbour"] = Item(
-        f"neigh replace {subnet.gateway} lladdr {_mac(0xFE, interface)} dev {device} nud permanent"
-    )
-    if device == "eth0":
-        items[f"{device}/default"] = Item(
-            f"route add default via {subnet.gateway} dev {device} src {interface.addresses[0]}"
-        )
-    return items
-
-
-def _nic_items(state: NetworkState, interface: Interface) -> dict[str, Item]:
-    primary = interface.addresses[0]
-    items = {"ins/up": Item("link set ins up"), "wire/up": Item("link set wire up")}
-    items["primary"] = Item(f"route add {primary} dev ins scope link")
-    items["neighbour"] = Item(f"neigh replace {primary} lladdr {_mac(0x00, interface)} dev ins nud permanent")
-    for address in interface.addresses[1:]:
-        line = f"route {{}} {address} via {primary} dev ins onlink"
-        items[f"also/{address}"] = Item(line.format("add"), line.format("del"))
-    for route in _routes_to(state, interface):
-        line = f"route {{}} {route} via {primary} dev ins onlink"
-        items[f"routed/{route}"] = Item(line.format("add"), line.format("del"))
-    items["hop"] = Item(f"route add {_ROUTER_HOP} dev wire scope link")
-    items["hop-neighbour"] = Item(f"neigh replace {_ROUTER_HOP} lladdr {_mac(0xFC, interface)} dev wire nud permanent")
-    items["default"] = Item(f"route add default via {_ROUTER_HOP} dev wire onlink")
-    return items
-
-
-def _routes_to(state: NetworkState, interface: Interface) -> list[str]:
-    tables = [table for vpc in state.vpcs for table in vpc.route_tables]
-    return sorted({route.destination for table in tables for route in table.routes if route.target == interface.name})
-
-
-def _nic_rules(state: NetworkState, interface: Interface) -> str:
-    own = ", ".join(interface.addresses)
-    check = ""
-    if interface.source_dest_check:
-        check = (
-            f'    iifname "ins" ip saddr != {{ {own} }} counter drop comment "source check"\n'
-            f'    iifname "wire" ip daddr != {{ {own} }} counter drop comment "destination check"\n'
-        )
-    admitted = "".join(
-        f'    iifname "wire" {_match(state, rule)} counter accept comment "{group.name}"\n'
-        for group in state.groups
-        if group.name in interface.groups
-        for rule in group.ingress
-    )
-    return (
-        "table inet nic {\n  chain forward {\n"
-        "    type filter hook forward priority filter; policy drop;\n"
-        f"{check}"
-        "    ct state established,related accept\n"
-        '    iifname "ins" accept comment "everything may leave"\n'
-        f"{admitted}"
-        '    counter comment "no group admits it"\n'
-        "  }\n}\n"
-    )
-
-
-def _match(state: NetworkState, rule: GroupRule) -> str:
-    members = [a for i in state.interfaces if rule.source in i.groups for a in i.addresses]
-    is_group = rule.source in {group.name for group in state.groups}
-    # A group without members admits nobody: nft has no empty anonymous set, an impossible source stands for it.
-    source = "{ " + (", ".join(members) or "0.0.0.0") + " }" if is_group else rule.source
-    text = f"ip saddr {source}"
-    if rule.protocol == "icmp":
-        return f"{text} icmp type echo-request"
-    if rule.protocol in ("tcp", "udp"):
-        low, high = rule.ports or (0, 65535)
-        return f"{text} {rule.protocol} dport {low}-{high}"
-    return text
-
-
-def _router(state: NetworkState, vpc: Vpc) -> NamespaceConfig:
-    interfaces = [i for i in state.interfaces if state.vpc_of(i).name == vpc.name]
-    numbers = {table.name: FIRST_TABLE + index for index, table in enumerate(vpc.route_tables)}
-    items: dict[str, Item] = {
-        "rule/local": Item(f"rule add pref 100 lookup {LOCAL_TABLE}", f"rule del pref 100 lookup {LOCAL_TABLE}")
-    }
-    for name, number in numbers.items():
-        line = f"rule {{}} pref {100 + number} fwmark {number} lookup {number}"
-        items[f"rule/{name}"] = Item(line.format("add"), line.format("del"))
-        items[f"table/{name}/rest"] = Item(
-            f"route add blackhole default table {number}", f"route del blackhole default table {number}"
-        )
-    for cidr in vpc.cidrs:
-        line = f"route {{}} blackhole {cidr} table {LOCAL_TABLE}"
-        items[f"local/{cidr}"] = Item(line.format("add"), line.format("del"))
-    for interface in interfaces:
-        items |= _router_side(interface)
-    for route_table in vpc.route_tables:
-        for route in route_table.routes:
-            line = _router_route(state, route, numbers[route_table.name])
-            items[f"table/{route_table.name}/{route.destination}"] = Item(line.format("add"), line.format("del"))
-    return NamespaceConfig(
-        ROUTER_SYSCTLS,
-        items,
-        _router_rules(state, vpc, interfaces, numbers),
-        tuple(_router_device(interface) for interface in interfaces),
-    )
-
-
-def _router_side(interface: Interface) -> dict[str, Item]:
-    device, primary = _router_device(interface), interface.addresses[0]
-    items = {
-        f"{device}/up": Item(f"link set {device} up"),
-        f"{device}/neighbour": Item(
-            f"neigh replace {primary} lladdr {_mac(0xFD, interface)} dev {device} nud permanent"
-        ),
-    }
-    # In the main table too: what the router itself says ("fragmentation needed") has no mark to go by.
-    for table in ("main", LOCAL_TABLE):
-        line = f"route {{}} {primary} dev {device} scope link table {table}"
-        items[f"{device}/{table}"] = Item(line.format("add"), line.format("del"))
-        for address in interface.addresses[1:]:
-            line = f"route {{}} {address} via {primary} dev {device} onlink table {table}"
-            items[f"{device}/{address}/{table}"] = Item(line.format("add"), line.format("del"))
-    return items
-
-
-def _router_route(state: NetworkState, route: Route, number: int) -> str:
-    if route.target == "blackhole":
-        return f"route {{}} blackhole {route.destination} table {number}"
-    target = state.interface(route.target)
-    hop = f"via {target.addresses[0]} dev {_router_device(target)} onlink"
-    return f"route {{}} {route.destination} {hop} table {number}"
-
-
-def _router_rules(state: NetworkState, vpc: Vpc, interfaces: list[Interface], numbers: Mapping[str, int]) -> str:
-    marks = ", ".join(f'"{_router_device(i)}" : {numbers[state.subnet(i.subnet).route_table]}' for i in interfaces)
-    elements = f" elements = {{ {marks} }}" if marks else ""
-    return (
-        "table ip routing {\n"
-        f"  map of_subnet {{ type ifname : mark;{elements} }}\n"
-        "  chain prerouting {\n"
-        "    type filter hook prerouting priority mangle;\n"
-        "    meta mark set iifname map @of_subnet\n"
-        "  }\n}\n"
-    )
+        for table in vpc.route_tables:
+            for route in effective_routes(state, vpc, table):
+                if route.target in names:
+                    found.setdefault(route.target, set()).add(route.destination)
+    return {name: tuple(sorted(ranges)) for name, ranges in found.items()}

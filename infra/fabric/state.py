@@ -1,39 +1,58 @@
 """NetworkState: what the simulated cloud network should be, as one frozen value.
 
 It says nothing about namespaces or commands: compile.py turns it into them and reconcile.py applies the difference.
-Its first source is a static plan (infra/lab/plan.py).
+Its first source is a static plan (infra/lab/plan.py). What is *not* in it, because it is not simulated: network ACLs,
+bandwidth, latency between zones, IPv6, idle timeouts, layer 2 and multicast (the cloud has none either).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
-from typing import Literal
+from ipaddress import IPv4Network
 
-__all__ = ["Group", "GroupRule", "Interface", "NetworkState", "Route", "RouteTable", "Subnet", "Vpc"]
+from kip_conformance.infra.fabric.gateways import (
+    Association,
+    GatewayEndpoint,
+    InterfaceEndpoint,
+    InternetGateway,
+    NatGateway,
+    Peering,
+    VpnConnection,
+    VpnGateway,
+)
+from kip_conformance.infra.fabric.groups import Group, GroupRule, PrefixList
+from kip_conformance.infra.fabric.networks import Host, Lan
 
-
-@dataclass(frozen=True, slots=True)
-class GroupRule:
-    """What a security group lets in: `source` is a CIDR or the name of a group; `ports` inclusive, None for all."""
-
-    protocol: Literal["all", "tcp", "udp", "icmp"]
-    source: str
-    ports: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A security group: stateful, allow rules only, everything may leave."""
-
-    name: str
-    ingress: tuple[GroupRule, ...] = ()
+__all__ = [
+    "Association",
+    "GatewayEndpoint",
+    "Group",
+    "GroupRule",
+    "Host",
+    "Interface",
+    "InterfaceEndpoint",
+    "InternetGateway",
+    "Lan",
+    "NatGateway",
+    "NetworkState",
+    "Peering",
+    "PrefixList",
+    "Route",
+    "RouteTable",
+    "Subnet",
+    "Vpc",
+    "VpnConnection",
+    "VpnGateway",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route beyond the VPC's own range: to an interface by name, or `blackhole`."""
+    """A route beside the local one: from a CIDR or a prefix list's name to something by its name, or `blackhole`.
+
+    Targets: an interface, an internet, NAT or virtual private gateway, a peering, a gateway endpoint.
+    """
 
     destination: str
     target: str
@@ -41,19 +60,25 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """The routes of a subnet. What no route covers is dropped in silence, as the cloud does."""
+    """The routes of subnets, or of a gateway. What no route covers is dropped in silence, as the cloud does.
+
+    The local route is not listed and cannot be removed. `propagating` names the virtual private gateways whose
+    connections' routes appear by themselves; a static route to the same destination wins over them.
+    """
 
     name: str
     routes: tuple[Route, ...] = ()
+    propagating: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A range of a VPC; its gateway is the first usable address (base + 1)."""
+    """A range of a VPC; its gateway is the first usable address (base + 1). `zone` has no effect on packets."""
 
     name: str
     cidr: str
     route_table: str
+    zone: str = ""
 
     @property
     def network(self) -> IPv4Network:
@@ -66,7 +91,12 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface in a machine: the first of `addresses` is primary. All are /32s to the router."""
+    """A network interface in a machine: the first of `addresses` is primary. All are /32s to the router.
+
+    The machine has the primary address on `device`; the others are only routed to it. `mac` "" derives one from the
+    primary address. `has_source_routing`: what leaves with one of its addresses leaves by it, as the cloud's own
+    images set up; without it a second interface answers by the first one's default route.
+    """
 
     name: str
     machine: str
@@ -75,17 +105,24 @@ class Interface:
     groups: tuple[str, ...]
     source_dest_check: bool = True
     device: str = "eth0"
+    mac: str = ""
+    has_source_routing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Vpc:
-    """One virtual network: ranges, subnets and route tables."""
+    """One virtual network: ranges (the first is primary), subnets and route tables. `mtu` in bytes."""
 
     name: str
     cidrs: tuple[str, ...]
     subnets: tuple[Subnet, ...]
     route_tables: tuple[RouteTable, ...]
     mtu: int = 9001
+
+    @property
+    def resolver(self) -> str:
+        """Base + 2 of the primary range (Amazon VPC User Guide, "Understanding Amazon DNS")."""
+        return str(IPv4Network(self.cidrs[0]).network_address + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,61 +132,50 @@ class NetworkState:
     vpcs: tuple[Vpc, ...]
     interfaces: tuple[Interface, ...] = ()
     groups: tuple[Group, ...] = ()
-    # Subnets are unique by name across VPCs.
+    prefix_lists: tuple[PrefixList, ...] = ()
+    internet_gateways: tuple[InternetGateway, ...] = ()
+    associations: tuple[Association, ...] = ()
+    nat_gateways: tuple[NatGateway, ...] = ()
+    peerings: tuple[Peering, ...] = ()
+    vpn_gateways: tuple[VpnGateway, ...] = ()
+    vpn_connections: tuple[VpnConnection, ...] = ()
+    gateway_endpoints: tuple[GatewayEndpoint, ...] = ()
+    interface_endpoints: tuple[InterfaceEndpoint, ...] = ()
+    lans: tuple[Lan, ...] = ()
+    hosts: tuple[Host, ...] = ()
+    # Subnets and interfaces are unique by name across VPCs.
     _subnets: Mapping[str, tuple[Vpc, Subnet]] = field(init=False, repr=False, compare=False)
+    _interfaces: Mapping[str, Interface] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_subnets", {s.name: (vpc, s) for vpc in self.vpcs for s in vpc.subnets})
+        object.__setattr__(self, "_interfaces", {i.name: i for i in self.interfaces})
 
     def subnet(self, name: str) -> Subnet:
         return self._subnets[name][1]
 
+    def has_subnet(self, name: str) -> bool:
+        return name in self._subnets
+
+    def vpc_at(self, subnet: str) -> Vpc:
+        return self._subnets[subnet][0]
+
     def vpc_of(self, interface: Interface) -> Vpc:
         return self._subnets[interface.subnet][0]
 
+    def vpc(self, name: str) -> Vpc:
+        return next(vpc for vpc in self.vpcs if vpc.name == name)
+
     def interface(self, name: str) -> Interface:
-        return next(interface for interface in self.interfaces if interface.name == name)
+        return self._interfaces[name]
+
+    def peers_of(self, vpc: str) -> tuple[str, ...]:
+        """The VPCs that `vpc` is peered with."""
+        return tuple(other for p in self.peerings for other in p.vpcs if vpc in p.vpcs and other != vpc)
 
     def validate(self) -> None:
-        """Raises ValueError naming the first contradiction: unknown names, addresses outside or twice, overlaps."""
-        groups = {group.name for group in self.groups}
-        taken: dict[tuple[str, IPv4Address], str] = {}
-        for interface in self.interfaces:
-            if interface.subnet not in self._subnets:
-                raise ValueError(f"interface {interface.name}: no subnet {interface.subnet}")
-            vpc, subnet = self._subnets[interface.subnet]
-            if not interface.addresses:
-                raise ValueError(f"interface {interface.name} has no address")
-            for text in interface.addresses:
-                address = IPv4Address(text)
-                if address not in subnet.network:
-                    raise ValueError(f"interface {interface.name}: {text} is outside {subnet.name} ({subnet.cidr})")
-                if holder := taken.get((vpc.name, address)):
-                    raise ValueError(f"{text} is given twice: to {holder} and to {interface.name}")
-                taken[vpc.name, address] = interface.name
-            if unknown := set(interface.groups) - groups:
-                raise ValueError(f"interface {interface.name}: no group {', '.join(sorted(unknown))}")
-        for vpc in self.vpcs:
-            self._validate_vpc(vpc)
-        for group in self.groups:
-            for rule in group.ingress:
-                if rule.source not in groups:
-                    ip_network(rule.source)
+        """Raises ValueError with one line for each contradiction: what is wrong, and where."""
+        from kip_conformance.infra.fabric.contradictions import contradictions
 
-    def _validate_vpc(self, vpc: Vpc) -> None:
-        tables = {table.name for table in vpc.route_tables}
-        own = [ip_network(cidr) for cidr in vpc.cidrs]
-        for index, subnet in enumerate(vpc.subnets):
-            if subnet.route_table not in tables:
-                raise ValueError(f"subnet {subnet.name}: no route table {subnet.route_table}")
-            if not any(subnet.network.subnet_of(cidr) for cidr in own if isinstance(cidr, IPv4Network)):
-                raise ValueError(f"subnet {subnet.name}: {subnet.cidr} is outside VPC {vpc.name}")
-            for other in vpc.subnets[:index]:
-                if subnet.network.overlaps(other.network):
-                    raise ValueError(f"subnets {other.name} and {subnet.name} overlap")
-        names = {interface.name for interface in self.interfaces}
-        for table in vpc.route_tables:
-            for route in table.routes:
-                ip_address(route.destination.partition("/")[0])
-                if route.target != "blackhole" and route.target not in names:
-                    raise ValueError(f"route table {table.name}: {route.destination} goes to unknown {route.target}")
+        if found := contradictions(self):
+            raise ValueError("\n".join(found))

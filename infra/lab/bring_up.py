@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError
-from kip_conformance.infra.fabric.compile import machine_namespace
+from kip_conformance.infra.fabric.names import machine_namespace
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.kube import ApiRefusal, KubeApi
 from kip_conformance.infra.lab import cgroups, control_plane

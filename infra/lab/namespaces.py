@@ -108,6 +108,8 @@ def _prepare(name: str, disk: Path, lab: Path, files: Mapping[str, str]) -> None
     kernel.mount(groups, "/sys/fs/cgroup", None, kernel.MS_BIND | kernel.MS_REC)
     kernel.umount(groups)
     resolved = {os.path.realpath(path): text for path, text in files.items()}
+    # With the names of the lab's network namespaces below it: a machine must not keep the others' alive.
+    kernel.umount("/run")
     kernel.mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
     for runtime in ("netns", "lock", "containerd"):
         Path("/run", runtime).mkdir(parents=True)

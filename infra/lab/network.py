@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kip_conformance.infra.fabric.compile import nic_namespace, router_namespace
+from kip_conformance.infra.fabric.names import nic_namespace, router_namespace
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.plan import network_state

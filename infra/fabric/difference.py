@@ -1,0 +1,148 @@
+"""From what the namespaces hold and what they should hold to the steps between (crew.py does them)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kip_conformance.infra.fabric.config import Compiled, Item, NamespaceConfig, Table
+
+__all__ = ["Changes", "changes"]
+
+Step = tuple[str, str, Any]
+_NOTHING = NamespaceConfig({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """`steps` in order; `lines` is how many commands that is; `touched` is what of the new state they are about."""
+
+    steps: tuple[Step, ...]
+    lines: int
+    touched: Compiled
+
+
+def changes(before: Compiled, after: Compiled, unsure: Compiled | None = None) -> Changes:
+    """What leads from `before` to `after`.
+
+    `unsure` is what an earlier reconciliation that did not end was about to make: its links are made anew, and its
+    namespaces are told everything again, whatever they hold of it.
+    """
+    doubt = unsure or Compiled()
+    held_links = [*before.links.items(), *doubt.links.items()]
+    gone_links = [(k, link) for k, link in held_links if after.links.get(k) != link or k in doubt.links]
+    over = {key for key, _ in gone_links}
+    new_links = {k: link for k, link in after.links.items() if before.links.get(k) != link or k in over}
+    # With one end of a pair the kernel takes the other one and everything that was set on either.
+    fresh: dict[str, set[str]] = {}
+    for link in (*(link for _, link in gone_links), *new_links.values()):
+        for where, device in link.ends:
+            fresh.setdefault(where, set()).add(device)
+    held = {**before.namespaces, **doubt.namespaces}
+    gone = [name for name in held if name not in after.namespaces]
+    made = [name for name in after.namespaces if name not in before.namespaces or name in doubt.namespaces]
+    pieces = [
+        _Piece(name, before.namespaces.get(name, _NOTHING), config, fresh.get(name, set()), doubt.namespaces.get(name))
+        for name, config in after.namespaces.items()
+        if name in doubt.namespaces or name in fresh or before.namespaces.get(name) != config
+    ]
+    steps: list[Step] = [("ip-try", p.name, lines) for p in pieces if (lines := p.removals())]
+    # Before their namespaces: one that somebody still holds open would keep the other end alive.
+    ends = dict.fromkeys(link.ends[0] for _, link in gone_links)
+    steps += [
+        ("ip-try", where, [f"link del {d}" for w, d in ends if w == where])
+        for where in dict.fromkeys(w for w, _ in ends)
+    ]
+    steps += [("discard", name, None) for name in gone]
+    steps += [("make", name, dict(after.namespaces[name].sysctls)) for name in made]
+    if new_links:
+        steps.append(("ip", "", [link.add for link in new_links.values()]))
+    steps += [("nft", p.name, text) for p in pieces if (text := p.rules())]
+    steps += [("ip", p.name, lines) for p in pieces if (lines := p.additions())]
+    steps += [("offload", p.name, devices) for p in pieces if (devices := p.offloads())]
+    touched = Compiled(
+        {**{f"~{key}": link for key, link in gone_links}, **new_links},
+        {**{name: held[name] for name in gone}, **{p.name: p.possible() for p in pieces}},
+    )
+    return Changes(tuple(steps), sum(len(s[2]) if s[0].startswith("ip") else 1 for s in steps), touched)
+
+
+class _Piece:
+    """One namespace that stays or comes: before, after, the devices that are new in it, and what it may hold."""
+
+    def __init__(
+        self, name: str, before: NamespaceConfig, after: NamespaceConfig, fresh: set[str], doubt: NamespaceConfig | None
+    ) -> None:
+        self.name, self.before, self.after, self.fresh, self.doubt = name, before, after, fresh, doubt
+
+    def possible(self) -> NamespaceConfig:
+        """What it may hold besides what it held, once the work on it has begun."""
+        doubtful = self.doubt.items if self.doubt else {}
+        kept = {f"~{key}": item for key, item in doubtful.items() if self.after.items.get(key) != item}
+        return replace(self.after, items={**kept, **self.after.items})
+
+    def removals(self) -> list[str]:
+        """What must go, last things first; what goes with its device is left to that."""
+        held = list(self.before.items.items()) + list(self.doubt.items.items() if self.doubt else ())
+        lines = [
+            item.remove
+            for key, item in reversed(held)
+            if item.remove and not (item.device and item.device in self.fresh) and self._is_over(key, item)
+        ]
+        return list(dict.fromkeys(lines))
+
+    def _is_over(self, key: str, item: Item) -> bool:
+        wanted = self.after.items.get(key)
+        if wanted is None:
+            return True
+        # What cannot be replaced in place is removed before it is added: also where nobody knows whether it is there.
+        return " replace " not in f" {wanted.add} " and (wanted != item or self.doubt is not None)
+
+    def additions(self) -> list[str]:
+        return [
+            item.add
+            for key, item in self.after.items.items()
+            if self.doubt is not None
+            or self.before.items.get(key) != item
+            or (item.device and item.device in self.fresh)
+        ]
+
+    def rules(self) -> str:
+        """One nft transaction. Elements come and go by themselves; any other change replaces the table as a whole.
+
+        Tracked connections outlive both.
+        """
+        old, new = self.before.table, self.after.table
+        if self.doubt is not None:
+            tables = {table.name for table in (old, new, self.doubt.table) if table}
+            return "".join(f"table {name}\ndelete table {name}\n" for name in sorted(tables)) + (
+                new.text() if new else ""
+            )
+        if old == new:
+            return ""
+        if old is None or new is None or _skeleton(old) != _skeleton(new):
+            cleared = f"table {old.name}\ndelete table {old.name}\n" if old else ""
+            return cleared + (new.text() if new else "")
+        return "".join(_element_changes(old, new))
+
+    def offloads(self) -> list[str]:
+        known = () if self.doubt is not None else self.before.no_offload
+        return [device for device in self.after.no_offload if device not in known or device in self.fresh]
+
+
+def _skeleton(table: Table) -> tuple[str, str, Mapping[str, tuple[str, str]]]:
+    return table.name, table.chains, {name: (one.kind, one.declared) for name, one in table.sets.items()}
+
+
+def _element_changes(old: Table, new: Table) -> Iterable[str]:
+    for name, wanted in new.sets.items():
+        held = old.sets[name].elements
+        kept = set(wanted.elements)
+        # A map's key can have one value only: the old one goes first.
+        for verb, elements in (
+            ("delete", [e for e in held if e not in kept]),
+            ("add", [e for e in wanted.elements if e not in set(held)]),
+        ):
+            if elements:
+                yield f"{verb} element {new.name} {name} {{ {', '.join(elements)} }}\n"

@@ -1,0 +1,102 @@
+"""What was applied, and what was about to be, in files beside the lab: any process goes on where another stopped.
+
+The intent is written before the first command and removed after the last. A process that finds one knows which
+namespaces may hold a mixture of before and after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.fabric.config import Compiled, Item, Link, NamedSet, NamespaceConfig, Table
+
+__all__ = ["Memory"]
+
+_VERSION = 2
+
+
+class Memory:
+    """Two files: `path` (what was applied) and the same with `.intent`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._intent = path.with_suffix(".intent")
+
+    def applied(self) -> Compiled:
+        """What the last reconciliation that ended left behind; nothing at all when there was none."""
+        return _read(self._path)
+
+    def remember(self, compiled: Compiled) -> None:
+        """All of `compiled` is applied: keep that, and end the intent."""
+        _write(self._path, compiled)
+        self._intent.unlink(missing_ok=True)
+
+    def intend(self, changes: Compiled) -> None:
+        """These links and namespaces are about to be made or changed."""
+        _write(self._intent, changes)
+
+    def intended(self) -> Compiled | None:
+        """What a reconciliation that did not end was about to make or change; None when all ended."""
+        return _read(self._intent) if self._intent.exists() else None
+
+
+def _write(path: Path, compiled: Compiled) -> None:
+    raw = {
+        "version": _VERSION,
+        "numbers": compiled.numbers,
+        "links": {key: [link.add, link.ends] for key, link in compiled.links.items()},
+        "namespaces": {
+            name: [
+                config.sysctls,
+                {key: [item.add, item.remove, item.device] for key, item in config.items.items()},
+                _raw_table(config.table),
+                config.no_offload,
+            ]
+            for name, config in compiled.namespaces.items()
+        },
+    }
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(raw, separators=(",", ":")))
+    os.replace(partial, path)
+
+
+def _raw_table(table: Table | None) -> list[Any] | None:
+    if table is None:
+        return None
+    return [table.name, table.chains, {k: [s.kind, s.declared, s.elements] for k, s in table.sets.items()}]
+
+
+def _read(path: Path) -> Compiled:
+    if not path.exists():
+        return Compiled()
+    try:
+        raw = json.loads(path.read_text())
+        if raw["version"] != _VERSION:
+            raise HarnessError(f"{path}: written by another version of this software; take the lab down")
+        return Compiled(
+            {key: Link(add, tuple((end[0], end[1]) for end in ends)) for key, (add, ends) in raw["links"].items()},
+            {name: _config(value) for name, value in raw["namespaces"].items()},
+            raw["numbers"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"{path}: damaged ({error}); take the lab down") from error
+
+
+def _config(raw: list[Any]) -> NamespaceConfig:
+    sysctls, items, table, no_offload = raw
+    return NamespaceConfig(sysctls, {key: Item(*item) for key, item in items.items()}, _table(table), tuple(no_offload))
+
+
+def _table(raw: list[Any] | None) -> Table | None:
+    if raw is None:
+        return None
+    name, chains, sets = raw
+    read: Mapping[str, NamedSet] = {
+        key: NamedSet(kind, declared, tuple(e)) for key, (kind, declared, e) in sets.items()
+    }
+    return Table(name, chains, read)
