@@ -55,6 +55,7 @@ __all__ = ["INTERNET_MTU", "compile_state"]
 
 INTERNET_MTU = 1500
 """Bytes over an internet gateway; Amazon EC2 User Guide, "Network MTU for your EC2 instance"."""
+_FIRST_PORT = 100_000
 
 
 def compile_state(state: NetworkState, known: Mapping[str, Mapping[str, int]] | None = None) -> Compiled:
@@ -111,10 +112,12 @@ class _Compilation:
         host = next(one for one in self.state.hosts if one.name == name)
         lan = next(one for one in self.state.lans if one.name == host.lan)
         inside, segment = machine_namespace(machine), INTERNET if lan.is_public else lan_namespace(lan.name)
+        # A pair whose ends happen to have one index is up to a second late in telling a bridge that it is up.
+        index = self.numbers.of("segment ports", (one.name for one in self.state.hosts), _FIRST_PORT)[name]
         self.links[name] = Link(
-            f"link add {host.device} netns {inside} mtu {lan.mtu} type veth "
-            f"peer name {device('h', name)} netns {segment} mtu {lan.mtu}",
-            ((inside, host.device), (segment, device("h", name))),
+            f"link add {device('h', name)} netns {segment} index {index} mtu {lan.mtu} type veth "
+            f"peer name {host.device} netns {inside} mtu {lan.mtu}",
+            ((segment, device("h", name)), (inside, host.device)),
         )
         self.namespaces[inside] = with_items(self.namespaces.get(inside), host_items(host, lan), host.device)
 

@@ -42,14 +42,18 @@ MACHINE_SYSCTLS = {
 FIRST_END = "02:ff:00:00:00:01"
 SECOND_END = "02:ff:00:00:00:02"
 
+# Where both ends of a pair have the same index the kernel takes up to a second to say that the link is up.
+_INS_INDEX = 1_000_001
+
 Ends = tuple[tuple[str, str], tuple[str, str]]
 
 
-def wire(ends: Ends, mtu: int, macs: tuple[str, str] = (FIRST_END, SECOND_END)) -> Link:
-    """A pair of devices of `mtu` bytes: (namespace, device) twice."""
+def wire(ends: Ends, mtu: int, macs: tuple[str, str] = (FIRST_END, SECOND_END), index: int = 0) -> Link:
+    """A pair of devices of `mtu` bytes: (namespace, device) twice. `index` is the first one's, 0 for any."""
     (first, one), (second, other) = ends
+    numbered = f" index {index}" if index else ""
     return Link(
-        f"link add {one} netns {first} address {macs[0]} mtu {mtu} type veth "
+        f"link add {one} netns {first} address {macs[0]} mtu {mtu}{numbered} type veth "
         f"peer name {other} netns {second} address {macs[1]} mtu {mtu}",
         ends,
     )
@@ -68,7 +72,10 @@ def nic_links(interface: Interface, vpc: Vpc, machine: str = "") -> dict[str, Li
     nic, inside = nic_namespace(interface.name), machine or machine_namespace(interface.machine)
     return {
         f"{interface.name}/machine": wire(
-            ((nic, "ins"), (inside, interface.device)), vpc.mtu, (mac(0xFE, interface), mac(0, interface))
+            ((nic, "ins"), (inside, interface.device)),
+            vpc.mtu,
+            (mac(0xFE, interface), mac(0, interface)),
+            _INS_INDEX,
         ),
         f"{interface.name}/router": wire(
             ((nic, "wire"), (router_namespace(vpc.name), router_device(interface.name))),

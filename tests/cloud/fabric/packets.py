@@ -17,7 +17,11 @@ SOCKETS = Path(__file__).with_name("sockets.py")
 
 @dataclass(frozen=True)
 class Probe:
-    """`machine` asks `to`. `protocol`: tcp, udp, icmp, raw (`port` is the number) or size (`size` bytes, DF)."""
+    """`machine` asks `to`.
+
+    `protocol`: tcp, udp (of `size` bytes, which may be fragmented), icmp, raw (`port` is the number), or size (`size`
+    bytes in all, which must not be fragmented).
+    """
 
     machine: str
     to: str

@@ -139,7 +139,6 @@ class Sockets:
             asker = socket.socket(type=kind, proto=proto)
         asker.setblocking(False)
         if source := wanted.get("source"):
-            asker.setsockopt(0, 15, 1)  # IP_FREEBIND: a source that is nobody's can be tried too
             asker.bind((source, 0))
         if ttl := wanted.get("ttl"):
             asker.setsockopt(0, IP_TTL, ttl)
@@ -172,8 +171,11 @@ class Sockets:
         asker = self._asker(wanted, socket.SOCK_DGRAM)
         asker.connect((wanted["to"], wanted["port"]))
         self._expect(asker, done)
-        self.again.append(lambda: asker.send(b"ask"))
-        asker.send(b"ask")
+        body = b"x" * (wanted.get("size") or 31)
+        if wanted.get("size"):
+            asker.setsockopt(0, IP_MTU_DISCOVER, 0)  # may be fragmented
+        self.again.append(lambda: asker.send(body))
+        asker.send(body)
 
     def _ask_icmp(self, wanted, done):
         asker = self._asker(wanted, socket.SOCK_RAW, socket.IPPROTO_ICMP)

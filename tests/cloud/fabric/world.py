@@ -33,8 +33,11 @@ from kip_conformance.infra.fabric.state import (
 
 ONPREM = "192.168.50.0/24"
 ONPREM_PODS = "10.250.0.0/24"
-WEB, S3, ECR = "198.51.100.10", "192.0.2.10", "192.0.2.20"
-PUBLIC_NAT, PUBLIC_WEB, PUBLIC_SECOND, PUBLIC_PEER = "203.0.113.5", "203.0.113.11", "203.0.113.12", "203.0.113.61"
+NEVER_PROPAGATED = ("10.20.64.0/24", "172.29.0.0/16")
+"""Ranges of the site that a part of the local route, or a static route, is in the way of."""
+WEB, WEB_2, S3, ECR = "198.51.100.10", "198.51.100.200", "192.0.2.10", "192.0.2.20"
+PUBLIC_NAT, PUBLIC_WEB, PUBLIC_SECOND, PUBLIC_TWO = "203.0.113.5", "203.0.113.11", "203.0.113.12", "203.0.113.40"
+PUBLIC_PEERS, PUBLIC_FAR = "203.0.113.50", "203.0.113.61"
 
 PUBLIC = RouteTable(
     "public",
@@ -49,6 +52,7 @@ PRIVATE = RouteTable(
         Route("172.28.0.0/18", "pcx"),
         Route("10.244.0.0/24", "eni-0123456789abcdef0"),
         Route("198.51.100.128/25", "blackhole"),
+        Route("10.245.0.0/24", "eni-app"),
     ),
 )
 MAIN = Vpc(
@@ -100,11 +104,11 @@ GROUPS = (
     Group("inside", (GroupRule("all", "10.20.0.0/16"), GroupRule("all", "100.64.0.0/20"))),
     Group("friends", (GroupRule("tcp", "friends", (8080, 8080)), GroupRule("udp", "friends", (5000, 5010)))),
     Group("listed", (GroupRule("tcp", "pl-offices", (8080, 8080)), GroupRule("47", "10.20.1.0/24"))),
-    Group("quiet", (), ()),
+    Group("quiet", (GroupRule("tcp", "10.20.1.0/24", (80, 80)),), ()),
     Group("narrow", (), (GroupRule("tcp", ANYWHERE, (80, 80)), GroupRule("udp", "10.20.16.0/22", (5000, 5000)))),
     Group("peers", (GroupRule("tcp", "across", (80, 80)),)),
     Group("across"),
-    Group("endpoint", (GroupRule("tcp", "10.20.16.0/22", (443, 443)),)),
+    Group("endpoint", (GroupRule("tcp", "10.20.16.0/22", (443, 443)), GroupRule("tcp", "172.28.0.0/18", (443, 443)))),
 )
 INTERFACES = (
     Interface("eni-web", "web", "public-a", ("10.20.1.11", "10.20.1.12"), ("web",)),
@@ -141,13 +145,14 @@ def world() -> NetworkState:
             Association(PUBLIC_NAT, "nat", "10.20.1.5"),
             Association(PUBLIC_WEB, "eni-web", "10.20.1.11"),
             Association(PUBLIC_SECOND, "eni-web", "10.20.1.12"),
-            Association(PUBLIC_PEER, "eni-far", "172.28.1.10"),
-            Association("203.0.113.50", "eni-peers", "10.20.1.50"),
+            Association(PUBLIC_FAR, "eni-far", "172.28.1.10"),
+            Association(PUBLIC_TWO, "eni-two-0", "10.20.1.40"),
+            Association(PUBLIC_PEERS, "eni-peers", "10.20.1.50"),
         ),
         nat_gateways=(NatGateway("nat", "public-a", "10.20.1.5"),),
         peerings=(Peering("pcx", ("main", "peer")), Peering("pcx-far", ("peer", "beyond"))),
         vpn_gateways=(VpnGateway("vgw", "main"),),
-        vpn_connections=(VpnConnection("vpn", "vgw", "onprem-gw", (ONPREM, ONPREM_PODS, "10.20.64.0/24")),),
+        vpn_connections=(VpnConnection("vpn", "vgw", "onprem-gw", (ONPREM, ONPREM_PODS, *NEVER_PROPAGATED)),),
         gateway_endpoints=(
             GatewayEndpoint("s3-main", "main", "pl-s3"),
             GatewayEndpoint("s3-stranger", "stranger", "pl-s3"),
@@ -160,6 +165,7 @@ def world() -> NetworkState:
         ),
         hosts=(
             Host("webserver", "outside", WEB),
+            Host("webserver-2", "outside", WEB_2),
             Host("s3", "services", S3),
             Host("ecr", "services", ECR),
             Host("onprem-gw", "onprem", "192.168.50.1", gateway="-", routes=((ONPREM_PODS, "192.168.50.20"),)),

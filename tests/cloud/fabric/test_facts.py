@@ -1,0 +1,23 @@
+"""Every fact of facts.py, by packets through one network; all are asked at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from .facts import FACTS, Fact
+from .packets import Packets
+
+
+@pytest.fixture(scope="module")
+def outcomes(packets: Packets) -> dict[str, str]:
+    return dict(zip((fact.name for fact in FACTS), packets.probe(*(fact.probe for fact in FACTS)), strict=True))
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_a_documented_fact(fact: Fact, outcomes: dict[str, str]) -> None:
+    assert outcomes[fact.name] == fact.expected, f"{fact.sentence} ({fact.document}): {fact.probe}"
+
+
+def test_facts_have_names_of_their_own_and_documents() -> None:
+    assert len({fact.name for fact in FACTS}) == len(FACTS) >= 40
+    assert all(fact.sentence and fact.document for fact in FACTS)
