@@ -49,7 +49,7 @@ from kip_conformance.infra.fabric.vpn import (
     tunnel_link,
     vpn_gateway_config,
 )
-from kip_conformance.infra.fabric.wires import ROUTER_SYSCTLS, mac, nic_links, wire
+from kip_conformance.infra.fabric.wires import ROUTER_SYSCTLS, address_mac, mac, nic_links, wire
 
 __all__ = ["INTERNET_MTU", "compile_state"]
 
@@ -114,11 +114,9 @@ class _Compilation:
         inside, segment = machine_namespace(machine), INTERNET if lan.is_public else lan_namespace(lan.name)
         # A pair whose ends happen to have one index is up to a second late in telling a bridge that it is up.
         index = self.numbers.of("segment ports", (one.name for one in self.state.hosts), _FIRST_PORT)[name]
-        self.links[name] = Link(
-            f"link add {device('h', name)} netns {segment} index {index} mtu {lan.mtu} type veth "
-            f"peer name {host.device} netns {inside} mtu {lan.mtu}",
-            ((segment, device("h", name)), (inside, host.device)),
-        )
+        ends = ((segment, device("h", name)), (inside, host.device))
+        macs = (address_mac(0xFA, host.address), address_mac(0xFB, host.address))
+        self.links[name] = wire(ends, lan.mtu, macs, index)
         self.namespaces[inside] = with_items(self.namespaces.get(inside), host_items(host, lan), host.device)
 
     def _vpc(self, vpc: Vpc) -> None:

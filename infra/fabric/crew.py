@@ -40,7 +40,7 @@ __all__ = ["main"]
 _GONE = re.compile(
     r"RTNETLINK answers: (No such process|No such file or directory|Cannot assign requested address|No such device)"
     r"|Cannot find device .*|Cannot open network namespace .*: No such file or directory"
-    r"|Error: argument .* is wrong: Cannot find .*|Command failed -:\d+|^$"
+    r"|Error: argument .* is wrong: Cannot find .*|Error: FIB table does not exist\.|Command failed -:\d+|^$"
 )
 _SIOCETHTOOL = 0x8946
 # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
@@ -62,20 +62,21 @@ class _Nft:
             raise Refused(f"libnftables is missing: {error}; install the package nftables") from error
         self._library.nft_ctx_new.restype = ctypes.c_void_p
         self._library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
-        for name in ("nft_ctx_free", "nft_ctx_buffer_error", "nft_ctx_buffer_output", "nft_ctx_get_error_buffer"):
+        for name in ("nft_ctx_buffer_error", "nft_ctx_buffer_output", "nft_ctx_get_error_buffer"):
             getattr(self._library, name).argtypes = [ctypes.c_void_p]
         self._library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 
     def run(self, text: str) -> None:
-        """In the network namespace of the moment: a context is bound to the one that it was made in."""
+        """In the network namespace of the moment: a context is bound to the one that it was made in.
+
+        Contexts are not freed: each time one is closed behind a removal the kernel waits some ten milliseconds for
+        its readers. At the end of the process it waits once for all.
+        """
         context = self._library.nft_ctx_new(0)
-        try:
-            self._library.nft_ctx_buffer_error(context)
-            self._library.nft_ctx_buffer_output(context)
-            if self._library.nft_run_cmd_from_buffer(context, text.encode()) != 0:
-                raise Refused(self._library.nft_ctx_get_error_buffer(context).decode(errors="replace").strip())
-        finally:
-            self._library.nft_ctx_free(context)
+        self._library.nft_ctx_buffer_error(context)
+        self._library.nft_ctx_buffer_output(context)
+        if self._library.nft_run_cmd_from_buffer(context, text.encode()) != 0:
+            raise Refused(self._library.nft_ctx_get_error_buffer(context).decode(errors="replace").strip())
 
 
 class Crew:

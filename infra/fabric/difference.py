@@ -30,8 +30,11 @@ def changes(before: Compiled, after: Compiled, unsure: Compiled | None = None) -
     namespaces are told everything again, whatever they hold of it.
     """
     doubt = unsure or Compiled()
-    held_links = [*before.links.items(), *doubt.links.items()]
-    gone_links = [(k, link) for k, link in held_links if after.links.get(k) != link or k in doubt.links]
+    # Whatever an unfinished reconciliation would have removed or made is in doubt.
+    in_doubt = [(key.partition("~")[0], link) for key, link in doubt.links.items()]
+    doubtful = {key for key, _ in in_doubt}
+    held_links = dict.fromkeys([*before.links.items(), *in_doubt])
+    gone_links = [(k, link) for k, link in held_links if after.links.get(k) != link or k in doubtful]
     over = {key for key, _ in gone_links}
     new_links = {k: link for k, link in after.links.items() if before.links.get(k) != link or k in over}
     # With one end of a pair the kernel takes the other one and everything that was set on either.
@@ -62,7 +65,7 @@ def changes(before: Compiled, after: Compiled, unsure: Compiled | None = None) -
     steps += [("ip", p.name, lines) for p in pieces if (lines := p.additions())]
     steps += [("offload", p.name, devices) for p in pieces if (devices := p.offloads())]
     touched = Compiled(
-        {**{f"~{key}": link for key, link in gone_links}, **new_links},
+        {**{f"{key}~{number}": link for number, (key, link) in enumerate(gone_links)}, **new_links},
         {**{name: held[name] for name in gone}, **{p.name: p.possible() for p in pieces}},
     )
     return Changes(tuple(steps), sum(len(s[2]) if s[0].startswith("ip") else 1 for s in steps), touched)

@@ -14,7 +14,7 @@ from kip_conformance.infra.fabric.config import HOP, Item, NamedSet, NamespaceCo
 from kip_conformance.infra.fabric.names import Numbers, device
 from kip_conformance.infra.fabric.networks import Lan
 from kip_conformance.infra.fabric.state import NetworkState
-from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS
+from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS, address_mac
 
 __all__ = ["endpoint_addresses", "internet_config", "segment_items"]
 
@@ -30,8 +30,9 @@ def endpoint_addresses(state: NetworkState, numbers: Numbers) -> dict[str, str]:
 
 def segment_items(lan: Lan, at: str, hosts: Mapping[str, str]) -> dict[str, Item]:
     """A segment as a bridge named `at`; `hosts` are the devices that hang on it, by host."""
+    own = address_mac(0xF9, str(lan.network.network_address))
     items = {
-        f"{at}/made": Item(f"link add {at} mtu {lan.mtu} type bridge", f"link del {at}"),
+        f"{at}/made": Item(f"link add {at} address {own} mtu {lan.mtu} type bridge", f"link del {at}"),
         f"{at}/up": Item(f"link set {at} up", device=at),
     }
     if lan.router:

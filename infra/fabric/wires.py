@@ -12,7 +12,17 @@ from kip_conformance.infra.fabric.config import Link
 from kip_conformance.infra.fabric.names import machine_namespace, nic_namespace, router_device, router_namespace
 from kip_conformance.infra.fabric.state import Interface, Vpc
 
-__all__ = ["FIRST_END", "MACHINE_SYSCTLS", "ROUTER_SYSCTLS", "SECOND_END", "Ends", "mac", "nic_links", "wire"]
+__all__ = [
+    "FIRST_END",
+    "MACHINE_SYSCTLS",
+    "ROUTER_SYSCTLS",
+    "SECOND_END",
+    "Ends",
+    "address_mac",
+    "mac",
+    "nic_links",
+    "wire",
+]
 
 ROUTER_SYSCTLS = {
     "ipv4/ip_forward": "1",
@@ -60,11 +70,18 @@ def wire(ends: Ends, mtu: int, macs: tuple[str, str] = (FIRST_END, SECOND_END), 
 
 
 def mac(kind: int, interface: Interface) -> str:
-    """An interface's link address by place: 0 in the machine, 0xFE and 0xFD in the NIC, 0xFC in the router."""
+    """An interface's link address by place: 0 in the machine, 0xFE and 0xFD in the NIC, 0xFC in the router.
+
+    In segments hosts have 0xFB, their ports 0xFA and the segment itself 0xF9.
+    """
     if kind == 0 and interface.mac:
         return interface.mac
-    octets = IPv4Address(interface.addresses[0]).packed
-    return ":".join(f"{part:02x}" for part in (0x02, kind, *octets))
+    return address_mac(kind, interface.addresses[0])
+
+
+def address_mac(kind: int, address: str) -> str:
+    """A link address that follows from an IPv4 address: made anew, a device has the one that others know."""
+    return ":".join(f"{part:02x}" for part in (0x02, kind, *IPv4Address(address).packed))
 
 
 def nic_links(interface: Interface, vpc: Vpc, machine: str = "") -> dict[str, Link]:
