@@ -1,0 +1,143 @@
+"""The state of the cloud in memory and on disk: what an answer says is on disk before the answer leaves.
+
+Each service's moto backends are one pickle, replaced by rename: a killed server has all of a call or nothing. The file
+is not synced to the platter, as only the server's death is meant, not the machine's. A refused call is undone by
+going back to the last pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+from kip_conformance.infra.errors import EnvironmentFault
+
+__all__ = ["Store"]
+
+FORMAT = 1
+
+
+class Store:
+    """The backends of some services of moto, of one account. `lock` is held around every use of them."""
+
+    def __init__(self, folder: Path, backends: dict[str, Any], account: str) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.version = 1
+        self._backends = backends
+        self._account = account
+        self._committed: dict[str, bytes] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self) -> None:
+        """Take up the state of the folder, or begin anew. Raises EnvironmentFault when a file cannot be read."""
+        for service in self._backends:
+            path = self._path(service)
+            if path.exists():
+                try:
+                    content = path.read_bytes()
+                    self._restore(service, content)
+                except Exception as error:
+                    raise EnvironmentFault(
+                        f"the cloud's state {path} cannot be read ({error!r}): remove it to begin anew"
+                    ) from error
+                self._committed[service] = content
+        # A client that waits for a version above one it saw before a restart must not wait for ever.
+        with contextlib.suppress(OSError, ValueError):
+            self.version = int((self.folder / "version").read_text()) + 1
+
+    def commit(self, service: str) -> bool:
+        """Put the service's state on disk if it is another one; says whether it was."""
+        with self.lock:
+            content = self._content(service)
+            if content == self._committed.get(service):
+                return False
+            path = self._path(service)
+            temporary = path.with_suffix(".new")
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+            self._committed[service] = content
+            self.version += 1
+            # In place: a torn number only makes the next start begin at version 1.
+            (self.folder / "version").write_text(str(self.version))
+            self.changed.notify_all()
+            return True
+
+    def undo(self, service: str) -> None:
+        """Go back to what was committed last."""
+        if content := self._committed.get(service):
+            self._restore(service, content)
+
+    def wait(self, after: int, seconds: float) -> None:
+        """Wait until the version is above `after`, at most so many seconds. Takes the lock itself."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.version > after, seconds)
+
+    def _path(self, service: str) -> Path:
+        return self.folder / f"{service}.state"
+
+    def _content(self, service: str) -> bytes:
+        regions = dict(self._backends[service][self._account].items())
+        buffer = io.BytesIO()
+        _Pickler(buffer, regions).dump((FORMAT, regions))
+        return buffer.getvalue()
+
+    def _restore(self, service: str, content: bytes) -> None:
+        format_, regions = _Unpickler(io.BytesIO(content), self._account).load()
+        if format_ != FORMAT:
+            raise ValueError(f"form {format_}, not {FORMAT}")
+        target = self._backends[service][self._account]
+        for region, backend in regions.items():
+            dict.__setitem__(target, region, backend)
+            _register(backend)
+        _forget_tracked()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes backends of other services as references: each service has a file of its own."""
+
+    def __init__(self, buffer: io.BytesIO, own: dict[str, Any]) -> None:
+        super().__init__(buffer, protocol=5)
+        self._own = {id(backend) for backend in own.values()}
+
+    def persistent_id(self, obj: Any) -> tuple[str, str] | None:
+        from moto.core.base_backend import BaseBackend
+
+        if isinstance(obj, BaseBackend) and id(obj) not in self._own:
+            return type(obj).__module__.split(".")[1], obj.region_name
+        return None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, buffer: io.BytesIO, account: str) -> None:
+        super().__init__(buffer)
+        self._account = account
+
+    def persistent_load(self, pid: Any) -> Any:
+        from moto.backends import get_backend
+
+        service, region = pid
+        return get_backend(service)[self._account][region]
+
+
+def _register(backend: Any) -> None:
+    """moto finds backends of other regions by weak references that its constructor makes."""
+    for name in ("vpc_refs", "vpc_pcx_refs"):
+        if references := getattr(type(backend), name, None):
+            references[type(backend)].add(weakref.ref(backend))
+
+
+def _forget_tracked() -> None:
+    """moto keeps each object it ever made in a list for its dashboard; undone ones would stay for ever."""
+    from moto.core.model_instances import model_data
+
+    for models in model_data.values():
+        for model in models.values():
+            model.instances_tracked.clear()
