@@ -68,7 +68,6 @@ class Application:
     # -- other services
 
     def _by_moto(self, environ: dict[str, Any], start_response: Callable[..., Any], service: str) -> Iterable[bytes]:
-        environ.setdefault("wsgi.input_terminated", True)
         with self.ec2.store.lock:
             if self._others is None:
                 # Not at the start: this and what it imports takes longer than EC2 itself.

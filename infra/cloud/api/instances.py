@@ -82,7 +82,7 @@ def _plan(call: Call) -> Plan:
     if image_id not in call.backend.amis:
         raise Refusal("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     check_type(params.get("InstanceType", "m1.small"))
-    if (key := params.get("KeyName")) and key not in call.backend.keypairs:
+    if (key := params.get("KeyName")) and key not in call.backend.key_pairs:
         raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
     if len(decoded(params.get("UserData") or "")) > USER_DATA_LIMIT:
         raise Refusal("InvalidParameterValue", f"User data is limited to {USER_DATA_LIMIT} bytes")
@@ -99,6 +99,12 @@ def _plan(call: Call) -> Plan:
             "Addresses and interfaces of their own may be specified for one instance only.",
         )
     return Plan(_fitting(call, nics, least, most), of_subnet, nics, _profile(call))
+
+
+def _addresses_wanted(spec: Mapping[str, Any]) -> int:
+    """How many addresses an interface is to have."""
+    listed = len(spec.get("PrivateIpAddresses") or [])
+    return max(listed, 1) + int(spec.get("SecondaryPrivateIpAddressCount") or 0)
 
 
 def _is_explicit(spec: Mapping[str, Any]) -> bool:
@@ -138,8 +144,7 @@ def _interfaces(call: Call) -> tuple[Any, dict[int, dict[str, Any]]]:
             spec["SubnetId"] = interface(call.backend, interface_id).subnet.id
         else:
             spec["SubnetId"] = _subnet(call, spec.get("SubnetId")).id
-        has = len(spec.get("PrivateIpAddresses") or []) + int(spec.get("SecondaryPrivateIpAddressCount") or 0)
-        check_address_limit(instance_type, has)
+        check_address_limit(instance_type, _addresses_wanted(spec))
     of_subnet = subnet(call.backend, nics[0]["SubnetId"])
     for spec in nics.values():
         if subnet(call.backend, spec["SubnetId"]).availability_zone != of_subnet.availability_zone:
@@ -175,9 +180,7 @@ def _fitting(call: Call, nics: Mapping[int, Mapping[str, Any]], least: int, most
     needed: dict[str, int] = {}
     for spec in nics.values():
         if not spec.get("NetworkInterfaceId"):
-            listed = len(spec.get("PrivateIpAddresses") or [])
-            count = int(spec.get("SecondaryPrivateIpAddressCount") or 0)
-            needed[spec["SubnetId"]] = needed.get(spec["SubnetId"], 0) + max(listed, 1) + count
+            needed[spec["SubnetId"]] = needed.get(spec["SubnetId"], 0) + _addresses_wanted(spec)
     for subnet_id, each in needed.items():
         most = min(most, free_count(call.backend, subnet(call.backend, subnet_id)) // each)
     if most < least:

@@ -27,12 +27,13 @@ def _ids(backend: Any) -> Iterator[str]:
         backend.vpcs, backend.enis, backend.route_tables, backend.internet_gateways, backend.nat_gateways,
         backend.vpc_pcxs, backend.vpn_gateways, backend.customer_gateways, backend.vpn_connections,
         backend.vpc_end_points, backend.dhcp_options_sets, backend.managed_prefix_lists, backend.volumes,
-        backend.snapshots, backend.amis, backend.network_acls, backend.launch_templates, backend.key_pairs
-        if hasattr(backend, "key_pairs") else {},
+        backend.snapshots, backend.amis, backend.network_acls, backend.launch_templates,
     ):  # fmt: skip
         yield from collection
     for address in backend.addresses:
         yield address.allocation_id
+    for pair in backend.key_pairs.values():
+        yield pair.id
 
 
 def _check(call: Call) -> list[str]:
