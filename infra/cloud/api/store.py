@@ -8,6 +8,8 @@ going back to the last pickle.
 from __future__ import annotations
 
 import contextlib
+import copyreg
+import functools
 import io
 import os
 import pickle
@@ -71,9 +73,13 @@ class Store:
             return True
 
     def undo(self, service: str) -> None:
-        """Go back to what was committed last."""
-        if content := self._committed.get(service):
-            self._restore(service, content)
+        """Go back to what was committed last, if anything has changed since."""
+        committed = self._committed.get(service)
+        if committed is None or committed == self._content(service):
+            return
+        self._restore(service, committed)
+        # The same state, but texts that were one object are several now: written again, so that it compares equal.
+        self._committed[service] = self._content(service)
 
     def wait(self, after: int, seconds: float) -> None:
         """Wait until the version is above `after`, at most so many seconds. Takes the lock itself."""
@@ -86,11 +92,19 @@ class Store:
     def _content(self, service: str) -> bytes:
         regions = dict(self._backends[service][self._account].items())
         buffer = io.BytesIO()
-        _Pickler(buffer, regions).dump((FORMAT, regions))
+        pickler = pickle.Pickler(buffer, protocol=5)
+        # Each service has a file of its own: other services' backends are written as references. By class, as asking
+        # for each object takes ten times as long as writing it.
+        pickler.dispatch_table = copyreg.dispatch_table | {
+            backends.backend: functools.partial(_referred, other, self._account)
+            for other, backends in self._backends.items()
+            if other != service
+        }
+        pickler.dump((FORMAT, regions))
         return buffer.getvalue()
 
     def _restore(self, service: str, content: bytes) -> None:
-        format_, regions = _Unpickler(io.BytesIO(content), self._account).load()
+        format_, regions = pickle.loads(content)
         if format_ != FORMAT:
             raise ValueError(f"form {format_}, not {FORMAT}")
         target = self._backends[service][self._account]
@@ -100,31 +114,15 @@ class Store:
         _forget_tracked()
 
 
-class _Pickler(pickle.Pickler):
-    """Writes backends of other services as references: each service has a file of its own."""
-
-    def __init__(self, buffer: io.BytesIO, own: dict[str, Any]) -> None:
-        super().__init__(buffer, protocol=5)
-        self._own = {id(backend) for backend in own.values()}
-
-    def persistent_id(self, obj: Any) -> tuple[str, str] | None:
-        from moto.core.base_backend import BaseBackend
-
-        if isinstance(obj, BaseBackend) and id(obj) not in self._own:
-            return type(obj).__module__.split(".")[1], obj.region_name
-        return None
+def _referred(service: str, account: str, backend: Any) -> tuple[Any, ...]:
+    return _backend_of, (service, account, backend.region_name)
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, buffer: io.BytesIO, account: str) -> None:
-        super().__init__(buffer)
-        self._account = account
+def _backend_of(service: str, account: str, region: str) -> Any:
+    """A backend of another service, where a pickle refers to it."""
+    from moto.backends import get_backend
 
-    def persistent_load(self, pid: Any) -> Any:
-        from moto.backends import get_backend
-
-        service, region = pid
-        return get_backend(service)[self._account][region]
+    return get_backend(service)[account][region]
 
 
 def _register(backend: Any) -> None:
