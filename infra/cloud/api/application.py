@@ -97,11 +97,11 @@ class Application:
         return _json({"error": f"there is no {request.method} {path}"}, 404)
 
     def _set_faults(self, request: Any) -> Answer:
-        self.switch.replace(json.loads(request.data)["faults"])
+        self.switch.replace(json.loads(request.get_data())["faults"])
         return _json({"faults": len(self.switch.faults)})
 
     def _take_reports(self, request: Any) -> Answer:
-        for instance_id, said in json.loads(request.data).items():
+        for instance_id, said in json.loads(request.get_data()).items():
             self.lifecycle.report(instance_id, said["state"], said.get("reason", ""))
         return _json({"version": self.ec2.store.version})
 

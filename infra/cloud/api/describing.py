@@ -139,11 +139,11 @@ describe(
 def _instance_shapes(call: Call) -> list[dict[str, Any]]:
     """Reservations with the instances that were asked for and pass the filters."""
     wanted = set(call.params.get("InstanceIds") or [])
-    instances_of(call.backend, wanted)
     if wanted and call.params.get("MaxResults") is not None:
         raise Refusal(
             "InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults"
         )
+    instances_of(call.backend, wanted)
     filters = call.params.get("Filters") or []
     of_reservations = [one for one in filters if one.get("Name") in RESERVATION_FILTERS]
     of_instances = [one for one in filters if one.get("Name") not in RESERVATION_FILTERS]

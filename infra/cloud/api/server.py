@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -47,6 +48,7 @@ def serve(listener: socket.socket, settings: Settings, *, is_external: bool, con
     Requests that arrive earlier wait: the socket listens already. Raises EnvironmentFault when the state cannot be
     read.
     """
+    gc.disable()
     settings.folder.mkdir(parents=True, exist_ok=True)
     _prepare_moto(settings)
     application, store = _assembled(settings, is_external=is_external, consoles=consoles)
@@ -70,8 +72,8 @@ def serve(listener: socket.socket, settings: Settings, *, is_external: bool, con
         signal.signal(number, end)
     print(f"cloud API of {settings.region} at http://{host}:{port}", flush=True)
     # What is there now stays: looking through it for garbage again and again is half the cost of a call.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     server.serve_forever(poll_interval=0.2)
     # A call that is under way ends, its answer may be lost; none begins.
     store.lock.acquire()
@@ -86,6 +88,24 @@ def _prepare_moto(settings: Settings) -> None:
     # Whatever the caller's own accounts are, nobody here may look them up.
     for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL"):
         os.environ.pop(name, None)
+    _import_with_one_region(settings.region)
+
+
+def _import_with_one_region(region: str) -> None:
+    """Import moto's EC2 without what it knows of instance types in other regions: half a second of JSON."""
+    from moto.utilities import utils
+
+    load = utils.load_resource
+
+    def load_some(name: str) -> Any:
+        return load(name) if "offerings" not in name or Path(name).name.startswith(f"{region}.") else []
+
+    utils.load_resource = load_some
+    try:
+        import moto.ec2.models.instance_types
+    finally:
+        utils.load_resource = load
+        moto.ec2.models.instance_types.load_resource = load
 
 
 def _assembled(settings: Settings, *, is_external: bool, consoles: str) -> tuple[Any, Any]:
@@ -102,8 +122,12 @@ def _assembled(settings: Settings, *, is_external: bool, consoles: str) -> tuple
     from moto.backends import get_backend
 
     handlers.register()
-    services = ("ec2", *KEPT)
-    store = Store(settings.folder, {name: get_backend(name) for name in services}, settings.account)
+    backends: dict[str, Any] = {name: get_backend(name) for name in ("ec2", *KEPT)}
+    for one in backends.values():
+        # Else moto asks boto3 for every region of the world, each service anew.
+        one._use_boto3_regions = False
+        one._additional_regions = [settings.region, *(one._additional_regions or [])]
+    store = Store(settings.folder, backends, settings.account)
 
     def backend() -> Any:
         return get_backend("ec2")[settings.account][settings.region]

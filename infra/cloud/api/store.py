@@ -23,6 +23,7 @@ from kip_conformance.infra.errors import EnvironmentFault
 __all__ = ["Store"]
 
 FORMAT = 1
+_RLOCK = type(threading.RLock())
 
 
 class Store:
@@ -100,6 +101,8 @@ class Store:
             for other, backends in self._backends.items()
             if other != service
         }
+        # moto's ECR has one; nobody holds it while the store's own lock is held.
+        pickler.dispatch_table[_RLOCK] = lambda _: (threading.RLock, ())
         pickler.dump((FORMAT, regions))
         return buffer.getvalue()
 

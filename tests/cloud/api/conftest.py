@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +158,12 @@ def cloud(server) -> Cloud:
     return made
 
 
+@pytest.fixture
+def cloud_of() -> type[Cloud]:
+    """Cloud itself, for servers of a test's own."""
+    return Cloud
+
+
 @contextlib.contextmanager
 def refused_with(code: str) -> Iterator[None]:
     """The call inside is refused with this error code."""
@@ -177,3 +186,20 @@ def addresses_of(shape: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def addresses() -> Callable[[dict[str, Any]], list[str]]:
     return addresses_of
+
+
+def ask(server: Server, path: str, method: str = "GET", content: Any = None, headers: dict[str, str] | None = None):
+    """Status and body of a request below /_kip/."""
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(f"{server.url}/_kip/{path}", body, headers or {}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture
+def asked():
+    return ask
