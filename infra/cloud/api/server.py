@@ -124,9 +124,9 @@ def _assembled(settings: Settings, *, is_external: bool, consoles: str) -> tuple
     handlers.register()
     backends: dict[str, Any] = {name: get_backend(name) for name in ("ec2", *KEPT)}
     for one in backends.values():
-        # Else moto asks boto3 for every region of the world, each service anew.
+        # Else moto asks boto3 for every region of the world, each service anew. It finds its own ways in us-east-1's.
         one._use_boto3_regions = False
-        one._additional_regions = [settings.region, *(one._additional_regions or [])]
+        one._additional_regions = [settings.region, "us-east-1", *(one._additional_regions or [])]
     store = Store(settings.folder, backends, settings.account)
 
     def backend() -> Any:
