@@ -27,6 +27,7 @@ from kip_conformance.infra.fabric.wires import ROUTER_SYSCTLS, mac
 __all__ = ["METADATA", "RESOLVER", "TIME", "nic_config", "service_addresses"]
 
 METADATA, RESOLVER, TIME = "169.254.169.254", "169.254.169.253", "169.254.169.123"
+_INWARDS, _OUTWARDS = 60, 61
 UNTRACKED = "0x2"
 """The connection mark of a flow that the cloud would not track: each of its packets needs a rule."""
 
@@ -52,8 +53,9 @@ def _items(state: NetworkState, interface: Interface, routed: tuple[str, ...]) -
     primary = interface.addresses[0]
     items: dict[str, Item] = {}
     for address in service_addresses(state, interface):
+        # Of scope host: errors about the machine's packets must not come from a service's address.
         line = f"addr {{}} {address}/32 dev lo"
-        items[f"service/{address}"] = Item(line.format("replace"), line.format("del"))
+        items[f"service/{address}"] = Item(f"{line.format('replace')} scope host", line.format("del"))
     items["ins/up"] = Item("link set ins up", device="ins")
     items["primary"] = Item(
         f"route replace {primary} dev ins scope link", f"route del {primary} dev ins scope link", "ins"
@@ -64,6 +66,12 @@ def _items(state: NetworkState, interface: Interface, routed: tuple[str, ...]) -
         items[f"also/{destination}"] = Item(line.format("replace"), line.format("del"), "ins")
     items |= hop_items("wire", mac(0xFC, interface))
     items["default"] = Item(f"route replace default via {HOP} dev wire onlink", device="wire")
+    # What comes from one side goes to the other: a machine may send what routes lead to itself, when it is a router.
+    # The main table is for what the services here answer.
+    for at, table, way in (("wire", _INWARDS, f"{primary} dev ins"), ("ins", _OUTWARDS, f"{HOP} dev wire")):
+        rule = f"rule {{}} pref {table} iif {at} lookup {table}"
+        items[f"{at}/rule"] = Item(rule.format("add"), rule.format("del"))
+        items[f"{at}/across"] = Item(f"route replace default via {way} onlink table {table}", device=way.split()[-1])
     return items
 
 

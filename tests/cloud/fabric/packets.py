@@ -31,6 +31,7 @@ class Probe:
     size: int = 0
     ttl: int = 0
     where: str = ""
+    source_port: int = 0
 
     def asked(self) -> dict[str, Any]:
         return {
@@ -41,6 +42,7 @@ class Probe:
             "source": self.source,
             "size": self.size,
             "ttl": self.ttl,
+            "source_port": self.source_port,
         }
 
 

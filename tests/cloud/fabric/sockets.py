@@ -138,9 +138,9 @@ class Sockets:
         with within(wanted["where"]):
             asker = socket.socket(type=kind, proto=proto)
         asker.setblocking(False)
-        if source := wanted.get("source"):
-            asker.bind((source, 0))
-        if ttl := wanted.get("ttl"):
+        if wanted["source"] or wanted["source_port"]:
+            asker.bind((wanted["source"] or "0.0.0.0", wanted["source_port"]))
+        if ttl := wanted["ttl"]:
             asker.setsockopt(0, IP_TTL, ttl)
 
         def end():
@@ -171,8 +171,8 @@ class Sockets:
         asker = self._asker(wanted, socket.SOCK_DGRAM)
         asker.connect((wanted["to"], wanted["port"]))
         self._expect(asker, done)
-        body = b"x" * (wanted.get("size") or 31)
-        if wanted.get("size"):
+        body = b"x" * (wanted["size"] or 31)
+        if wanted["size"]:
             asker.setsockopt(0, IP_MTU_DISCOVER, 0)  # may be fragmented
         self.again.append(lambda: asker.send(body))
         asker.send(body)
@@ -288,8 +288,12 @@ class Sockets:
 
     def _turn(self, patience):
         for key, _ in self.selector.select(patience):
-            with contextlib.suppress(BlockingIOError):
+            try:
                 key.data(key.fileobj)
+            except BlockingIOError:
+                continue
+            except (OSError, ValueError) as error:
+                print(f"{key.data.__qualname__}: {error!r}", file=sys.stderr, flush=True)
 
 
 def _named(error):
