@@ -39,6 +39,10 @@ class NamedSet:
     declared: str
     elements: tuple[str, ...] = ()
 
+    def is_like(self, other: NamedSet) -> bool:
+        """Whether the two differ in their elements at most."""
+        return (self.kind, self.declared) == (other.kind, other.declared)
+
     def text(self, name: str) -> str:
         inside = f" elements = {{ {', '.join(self.elements)} }}" if self.elements else ""
         return f"  {self.kind} {name} {{ {self.declared}{inside} }}\n"

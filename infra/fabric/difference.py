@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from kip_conformance.infra.fabric.config import Compiled, Item, NamespaceConfig, Table
+from kip_conformance.infra.fabric.config import Compiled, Item, NamedSet, NamespaceConfig, Table
 
 __all__ = ["Changes", "changes"]
 
@@ -83,7 +85,8 @@ class _Piece:
         """What it may hold besides what it held, once the work on it has begun."""
         doubtful = self.doubt.items if self.doubt else {}
         kept = {f"~{key}": item for key, item in doubtful.items() if self.after.items.get(key) != item}
-        return replace(self.after, items={**kept, **self.after.items})
+        changed = self.doubt is not None or self.before.items != self.after.items
+        return replace(self.after, items={**kept, **self.after.items} if changed else {})
 
     def removals(self) -> list[str]:
         """What must go, last things first; what goes with its device is left to that."""
@@ -112,40 +115,56 @@ class _Piece:
         ]
 
     def rules(self) -> str:
-        """One nft transaction. Elements come and go by themselves; any other change replaces the table as a whole.
+        """One nft transaction. Elements come and go by themselves, rules are replaced without the sets they use.
 
-        Tracked connections outlive both.
+        Tracked connections outlive all of it.
         """
         old, new = self.before.table, self.after.table
         if self.doubt is not None:
             tables = {table.name for table in (old, new, self.doubt.table) if table}
-            return "".join(f"table {name}\ndelete table {name}\n" for name in sorted(tables)) + (
-                new.text() if new else ""
-            )
+            return "".join(_without(name) for name in sorted(tables)) + (new.text() if new else "")
         if old == new:
             return ""
-        if old is None or new is None or _skeleton(old) != _skeleton(new):
-            cleared = f"table {old.name}\ndelete table {old.name}\n" if old else ""
-            return cleared + (new.text() if new else "")
-        return "".join(_element_changes(old, new))
+        if old is None or new is None or old.name != new.name or _chains(old) != _chains(new):
+            return (_without(old.name) if old else "") + (new.text() if new else "")
+        return _changed_table(old, new)
 
     def offloads(self) -> list[str]:
         known = () if self.doubt is not None else self.before.no_offload
         return [device for device in self.after.no_offload if device not in known or device in self.fresh]
 
 
-def _skeleton(table: Table) -> tuple[str, str, Mapping[str, tuple[str, str]]]:
-    return table.name, table.chains, {name: (one.kind, one.declared) for name, one in table.sets.items()}
+def _without(table: str) -> str:
+    """Removes a table that may be there: removing one that is not there would be refused."""
+    return f"table {table}\ndelete table {table}\n"
 
 
-def _element_changes(old: Table, new: Table) -> Iterable[str]:
-    for name, wanted in new.sets.items():
-        held = old.sets[name].elements
-        kept = set(wanted.elements)
-        # A map's key can have one value only: the old one goes first.
-        for verb, elements in (
-            ("delete", [e for e in held if e not in kept]),
-            ("add", [e for e in wanted.elements if e not in set(held)]),
-        ):
-            if elements:
-                yield f"{verb} element {new.name} {name} {{ {', '.join(elements)} }}\n"
+def _chains(table: Table) -> list[tuple[str, str]]:
+    """The chains' names, and where each hooks in."""
+    return re.findall(r"chain (\S+) \{\n\s*(type [^\n]*)?", table.chains)
+
+
+def _changed_table(old: Table, new: Table) -> str:
+    kept = {n: (held, new.sets[n]) for n, held in old.sets.items() if n in new.sets and held.is_like(new.sets[n])}
+    lines = [line for name, (held, wanted) in kept.items() for line in _element_changes(new.name, name, held, wanted)]
+    if old.chains != new.chains or len(kept) < max(len(old.sets), len(new.sets)):
+        gone = [f"delete {one.kind} {old.name} {name}\n" for name, one in old.sets.items() if name not in kept]
+        come = {name: one for name, one in new.sets.items() if name not in kept}
+        # The rules first, which use the sets.
+        lines = [f"flush table {new.name}\n", *gone, *lines, replace(new, sets=come).text()]
+    return "".join(lines)
+
+
+def _element_changes(table: str, name: str, old: NamedSet, new: NamedSet) -> Iterable[str]:
+    gone, come = _elements(old.elements, new.elements)
+    # A map's key can have one value only: the old one goes first.
+    for verb, elements in (("delete", gone), ("add", come)):
+        if elements:
+            yield f"{verb} element {table} {name} {{ {elements} }}\n"
+
+
+@lru_cache(maxsize=64)
+def _elements(held: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, str]:
+    """What goes and what comes. Many namespaces hold the same members: it is found out once."""
+    old, new = set(held), set(wanted)
+    return ", ".join(e for e in held if e not in new), ", ".join(e for e in wanted if e not in old)

@@ -46,29 +46,41 @@ class Memory:
 
 
 def _write(path: Path, compiled: Compiled) -> None:
+    sets = _Shared()
+    namespaces = {
+        name: [
+            config.sysctls,
+            {key: [item.add, item.remove, item.device] for key, item in config.items.items()},
+            config.table and [config.table.name, config.table.chains, sets.numbers(config.table.sets)],
+            config.no_offload,
+        ]
+        for name, config in compiled.namespaces.items()
+    }
     raw = {
         "version": _VERSION,
         "numbers": compiled.numbers,
         "links": {key: [link.add, link.ends] for key, link in compiled.links.items()},
-        "namespaces": {
-            name: [
-                config.sysctls,
-                {key: [item.add, item.remove, item.device] for key, item in config.items.items()},
-                _raw_table(config.table),
-                config.no_offload,
-            ]
-            for name, config in compiled.namespaces.items()
-        },
+        "sets": sets.raw,
+        "namespaces": namespaces,
     }
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(raw, separators=(",", ":")))
     os.replace(partial, path)
 
 
-def _raw_table(table: Table | None) -> list[Any] | None:
-    if table is None:
-        return None
-    return [table.name, table.chains, {k: [s.kind, s.declared, s.elements] for k, s in table.sets.items()}]
+class _Shared:
+    """Sets by number: the members of a group are in the namespace of everyone who knows the group."""
+
+    def __init__(self) -> None:
+        self.raw: list[Any] = []
+        self._known: dict[NamedSet, int] = {}
+
+    def numbers(self, sets: Mapping[str, NamedSet]) -> dict[str, int]:
+        for one in sets.values():
+            if one not in self._known:
+                self._known[one] = len(self.raw)
+                self.raw.append([one.kind, one.declared, one.elements])
+        return {name: self._known[one] for name, one in sets.items()}
 
 
 def _read(path: Path) -> Compiled:
@@ -78,25 +90,21 @@ def _read(path: Path) -> Compiled:
         raw = json.loads(path.read_text())
         if raw["version"] != _VERSION:
             raise HarnessError(f"{path}: written by another version of this software; take the lab down")
+        sets = [NamedSet(kind, declared, tuple(elements)) for kind, declared, elements in raw["sets"]]
         return Compiled(
             {key: Link(add, tuple((end[0], end[1]) for end in ends)) for key, (add, ends) in raw["links"].items()},
-            {name: _config(value) for name, value in raw["namespaces"].items()},
+            {name: _config(value, sets) for name, value in raw["namespaces"].items()},
             raw["numbers"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise HarnessError(f"{path}: damaged ({error}); take the lab down") from error
 
 
-def _config(raw: list[Any]) -> NamespaceConfig:
+def _config(raw: list[Any], sets: list[NamedSet]) -> NamespaceConfig:
     sysctls, items, table, no_offload = raw
-    return NamespaceConfig(sysctls, {key: Item(*item) for key, item in items.items()}, _table(table), tuple(no_offload))
-
-
-def _table(raw: list[Any] | None) -> Table | None:
-    if raw is None:
-        return None
-    name, chains, sets = raw
-    read: Mapping[str, NamedSet] = {
-        key: NamedSet(kind, declared, tuple(e)) for key, (kind, declared, e) in sets.items()
-    }
-    return Table(name, chains, read)
+    return NamespaceConfig(
+        sysctls,
+        {key: Item(*item) for key, item in items.items()},
+        table and Table(table[0], table[1], {name: sets[number] for name, number in table[2].items()}),
+        tuple(no_offload),
+    )

@@ -14,10 +14,10 @@ private, peering, endpoint) carries no mark and sees the local route only: that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network
 
 from kip_conformance.infra.fabric.config import HOP, Item, NamedSet, NamespaceConfig, Table, hop_items
 from kip_conformance.infra.fabric.names import Numbers, device, router_device
+from kip_conformance.infra.fabric.ranges import network
 from kip_conformance.infra.fabric.state import Interface, NetworkState, Route, RouteTable, Vpc
 from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS, SECOND_END, mac
 
@@ -65,7 +65,7 @@ def effective_routes(state: NetworkState, vpc: Vpc, table: RouteTable) -> list[R
     """
     lists = {one.name: one.cidrs for one in state.prefix_lists}
     found: dict[str, Route] = {}
-    local = [IPv4Network(cidr) for cidr in vpc.cidrs]
+    local = [network(cidr) for cidr in vpc.cidrs]
     for route in table.routes:
         if route.destination not in lists:
             found[route.destination] = route
@@ -75,7 +75,7 @@ def effective_routes(state: NetworkState, vpc: Vpc, table: RouteTable) -> list[R
     for connection in state.vpn_connections:
         if connection.gateway in table.propagating:
             for cidr in connection.routes:
-                if not any(IPv4Network(cidr).overlaps(own) for own in local):
+                if not any(network(cidr).overlaps(own) for own in local):
                     found.setdefault(cidr, Route(cidr, connection.gateway))
     return list(found.values())
 
@@ -144,9 +144,9 @@ def _table_items(
             f"route del blackhole default metric {_LAST} table {number}",
         ),
     }
-    local = [IPv4Network(cidr) for cidr in vpc.cidrs]
+    local = [network(cidr) for cidr in vpc.cidrs]
     for route in effective_routes(state, vpc, table):
-        inside = any(IPv4Network(route.destination).subnet_of(cidr) for cidr in local)
+        inside = any(network(route.destination).subnet_of(cidr) for cidr in local)
         at = number + _SPECIFIC if inside else number
         if inside:
             rule = f"rule {{}} pref 50 fwmark {number} lookup {at}"

@@ -23,6 +23,7 @@ from kip_conformance.infra.fabric.gateways import (
 )
 from kip_conformance.infra.fabric.groups import Group, GroupRule, PrefixList
 from kip_conformance.infra.fabric.networks import Host, Lan
+from kip_conformance.infra.fabric.ranges import network
 
 __all__ = [
     "Association",
@@ -82,7 +83,7 @@ class Subnet:
 
     @property
     def network(self) -> IPv4Network:
-        return IPv4Network(self.cidr)
+        return network(self.cidr)
 
     @property
     def gateway(self) -> str:

@@ -64,16 +64,17 @@ class Packets:
         place = where or machine_namespace(machine)
         self._ask(do="listen", where=place, protocol=protocol, port=port, address=address)
 
-    def probe(self, *probes: Probe) -> list[str]:
-        return self._ask(do="probe", probes=[one.asked() for one in probes])
+    def probe(self, *probes: Probe, within: float = 1.0) -> list[str]:
+        """Outcomes in the order of the probes; what was not answered `within` seconds is silent."""
+        return self._ask(do="probe", probes=[one.asked() for one in probes], within=within)
 
     def keep(self, name: str, machine: str, to: str, port: int, protocol: str = "tcp") -> str:
         """Open a connection that stays: answered, silent, or how it was refused."""
         return self._ask(do="keep", name=name, where=machine_namespace(machine), to=to, port=port, protocol=protocol)
 
-    def say(self, name: str) -> str:
-        """Send on a kept connection: answered, silent, or how it broke."""
-        return self._ask(do="say", name=name)
+    def say(self, name: str, *, within: float = 5.0) -> str:
+        """Send on a kept connection: answered, silent for `within` seconds, or how it broke."""
+        return self._ask(do="say", name=name, within=within)
 
     def drop(self, name: str) -> None:
         self._ask(do="drop", name=name)

@@ -107,7 +107,7 @@ class Sockets:
 
     # -- the side that asks
 
-    def probe(self, probes, within=0.7):
+    def probe(self, probes, within):
         outcomes = [None] * len(probes)
         for index, wanted in enumerate(probes):
 
@@ -257,9 +257,9 @@ class Sockets:
         if protocol == "udp":
             kept.send(b"ask")
         self.kept[name] = kept
-        return self._heard(name, 0.7)
+        return self._heard(name, 3)
 
-    def say(self, name, within=0.5):
+    def say(self, name, within):
         """Sends something more on a kept connection; is it answered?"""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while self.kept[name].recv(65536):

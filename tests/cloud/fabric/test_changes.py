@@ -87,7 +87,7 @@ def test_an_untracked_connection_ends_with_its_rule(changed, packets, kept, prot
     """0.0.0.0/0 in and 0.0.0.0/0 out: nothing remembers the flow."""
     untracked = kept("other", "10.20.1.20", port, protocol)
     with changed(groups=regrouped("open", ingress=())):
-        assert packets.say(untracked) == "silent"
+        assert packets.say(untracked, within=0.5) == "silent"
         assert packets.probe(Probe("other", "10.20.1.20", protocol, port)) == ["silent"]
     assert packets.say(untracked) == "answered"
 
@@ -95,7 +95,7 @@ def test_an_untracked_connection_ends_with_its_rule(changed, packets, kept, prot
 def test_answers_of_an_untracked_connection_need_the_rule_for_their_direction(changed, packets, kept):
     untracked = kept("other", "10.20.1.20", 80)
     with changed(groups=regrouped("open", egress=())):
-        assert packets.say(untracked) == "silent"
+        assert packets.say(untracked, within=0.5) == "silent"
 
 
 def test_a_rule_that_is_narrower_outwards_makes_a_flow_tracked(changed, packets, kept):
@@ -138,7 +138,7 @@ def test_a_route_that_is_withdrawn_is_a_silent_drop_and_comes_back(changed, ask,
     without = replace(PUBLIC, routes=PUBLIC.routes[:1])
     with changed(vpcs=retabled(without)):
         assert ask("bare", "172.28.1.10") == "silent"
-        assert packets.say(connection) == "silent"
+        assert packets.say(connection, within=0.5) == "silent"
     assert packets.say(connection) == "answered"
 
 
@@ -172,8 +172,8 @@ def test_a_public_address_that_is_taken_away_ends_its_connections(changed, ask, 
     inwards, outwards = kept("webserver", PUBLIC_WEB, 80), kept("web", WEB, 80)
     others = tuple(one for one in world().associations if one.public != PUBLIC_WEB)
     with changed(associations=others):
-        assert packets.say(inwards) == "silent"
-        assert packets.say(outwards) == "silent"
+        assert packets.say(inwards, within=0.5) == "silent"
+        assert packets.say(outwards, within=0.5) == "silent"
         assert ask("web", WEB) == "silent"
         assert ask("webserver", PUBLIC_WEB) == "silent"
 
@@ -182,7 +182,7 @@ def test_a_public_address_moves_to_another_interface(changed, ask, packets, kept
     connection = kept("webserver", PUBLIC_WEB, 80)
     others = tuple(one for one in world().associations if one.public != PUBLIC_WEB)
     with changed(associations=(*others, Association(PUBLIC_WEB, "eni-bare", "10.20.1.20"))):
-        assert packets.say(connection) == "silent"
+        assert packets.say(connection, within=0.5) == "silent"
         assert ask("bare", WEB) == f"open from {PUBLIC_WEB}"
         assert ask("webserver", PUBLIC_WEB, port=8080) == f"open from {WEB}"
         assert ask("web", WEB) == "silent"
