@@ -165,3 +165,19 @@ def test_a_refused_command_says_where_and_what(fabric, bare_lab):
 
     with pytest.raises(HarnessError, match=r"network vpc-main: .*e-left(.|\n)*ip -n vpc-main -batch"):
         reconcile(fabric, network(ANYTHING, routes=(Route("10.244.2.0/25", "left"),)))
+
+
+def test_a_machine_that_runs_keeps_no_namespace_of_another(fabric, bare_lab):
+    """A machine's mounts are a copy of the supervisor's, with every namespace that has a name at that moment."""
+    state = network(ANYTHING)
+    reconcile(fabric, state)
+    handle = "import os; print(os.stat('/run/netns/nic-right').st_ino)"
+    inode = bare_lab.run(["/usr/bin/python3", "-c", handle]).stdout.decode().strip()
+    bare_lab.boot("left", "m-left", {})
+    mounts = bare_lab.run(["cat", "/proc/self/mountinfo"], machine="left").stdout.decode()
+    assert f"net:[{inode}]" not in mounts
+    assert "nic-left" not in mounts
+
+    reconcile(fabric, dataclasses.replace(state, interfaces=state.interfaces[:1]))
+    assert b"e-right" not in bare_lab.run(["ip", "link"], netns="vpc-main").stdout
+    assert bare_lab.run(["true"], machine="left").returncode == 0
