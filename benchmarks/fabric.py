@@ -1,4 +1,4 @@
-"""The simulated network alone: reconciling the lab's static plan from nothing, one change, and none."""
+"""The simulated network alone: the lab's static plan and growing VPCs, from nothing, one change, and none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import time
 from collections.abc import Iterator
 
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
-from kip_conformance.infra.fabric.state import GroupRule, NetworkState, Route
+from kip_conformance.infra.fabric.state import (
+    Association,
+    Group,
+    GroupRule,
+    Interface,
+    InternetGateway,
+    NetworkState,
+    Route,
+    RouteTable,
+    Subnet,
+    Vpc,
+)
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.plan import network_state
 from kip_conformance.infra.lab.state import LabFolder
@@ -17,7 +28,12 @@ from kip_conformance.infra.targets.lab import remove_lab
 
 from benchmarks.session import Session, new_run
 
-__all__ = ["ABOUT", "NEEDS_ROOT", "run"]
+__all__ = ["ABOUT", "NEEDS_ROOT", "SIZES", "instances", "run"]
+
+SIZES = (6, 50, 250)
+"""Instances in one VPC."""
+_ONE_CHANGE = 300.0
+"""Milliseconds at most for one change among 50 instances."""
 
 ABOUT = "reconciling the network: from nothing, one change, none"
 NEEDS_ROOT = True
@@ -41,6 +57,64 @@ def run(session: Session) -> None:
                 lines = reconcile(fabric, after)
                 session.figures.add(f"fabric: {what}", (time.perf_counter() - began) * 1000, "ms")
                 session.figures.note(f"fabric, lines: {what}", lines)
+    for size in SIZES:
+        grow(session, size)
+
+
+def grow(session: Session, size: int) -> None:
+    """Adds the figures of a VPC with `size` instances, where one more comes, goes, and a rule of all changes."""
+    alone, more = instances(size), instances(size + 1)
+    changes = {
+        "from nothing": (NetworkState(()), alone),
+        "one instance more": (alone, more),
+        "one instance less": (more, alone),
+        "one rule of all instances": (alone, one_more_rule(alone)),
+    }
+    for _ in session.each_round(f"fabric, {size} instances"):
+        with supervisor() as control:
+            fabric = Fabric(control, control.folder.path / "fabric.json")
+            for what, (before, after) in changes.items():
+                reconcile(fabric, before)
+                began = time.perf_counter()
+                reconcile(fabric, after)
+                took = (time.perf_counter() - began) * 1000
+                target = _ONE_CHANGE if size == 50 and what != "from nothing" else None
+                session.figures.add(f"fabric, {size} instances: {what}", took, "ms", target=target)
+
+
+def instances(number: int) -> NetworkState:
+    """One VPC of two subnets with `number` instances, each with two private addresses and a public one.
+
+    All are in a group that knows itself: whoever comes is made known to everybody.
+    """
+    names = [f"eni-{index:017x}" for index in range(number)]
+    ranges = ("10.20.0", "10.20.128")
+    interfaces = tuple(
+        Interface(
+            name,
+            f"i-{index:017x}",
+            ("a", "b")[index % 2],
+            tuple(f"10.20.{128 * (index % 2) + 8 * second + 1 + index // 200}.{10 + index % 200}" for second in (0, 1)),
+            ("nodes",),
+        )
+        for index, name in enumerate(names)
+    )
+    vpc = Vpc(
+        "main",
+        ("10.20.0.0/16",),
+        tuple(Subnet(name, f"{base}.0/17", "public") for name, base in zip(("a", "b"), ranges, strict=True)),
+        (RouteTable("public", (Route("0.0.0.0/0", "igw"),)),),
+    )
+    return NetworkState(
+        (vpc,),
+        interfaces,
+        (Group("nodes", (GroupRule("all", "nodes"),)),),
+        internet_gateways=(InternetGateway("igw", "main"),),
+        associations=tuple(
+            Association(f"203.0.{113 + index // 200}.{10 + index % 200}", one.name, one.addresses[0])
+            for index, one in enumerate(interfaces)
+        ),
+    )
 
 
 def one_more_rule(state: NetworkState) -> NetworkState:

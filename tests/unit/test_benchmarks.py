@@ -139,6 +139,15 @@ def test_the_changes_to_the_network_are_one_rule_and_one_route(part):
     assert (ruled.vpcs, routed.groups) == (state.vpcs, state.groups)
 
 
+def test_a_growing_network_has_no_contradictions(part):
+    fabric = part("fabric")
+    for size in fabric.SIZES:
+        state = fabric.instances(size + 1)
+        state.validate()
+        assert len(state.interfaces) == size + 1
+        assert state.interfaces[:size] == fabric.instances(size).interfaces
+
+
 def test_drop_rules_spare_what_is_not_the_matrix(part):
     rules = part("matrix").drop_rules([place("a", 1), place("b", 2)])
 
