@@ -217,8 +217,12 @@ class Control:
         machine: str | None = None,
         env: Mapping[str, str] | None = None,
         listen: int | None = None,
+        may_end: bool = False,
     ) -> int:
-        """Start a program that lives as long as the lab; its output goes to the log folder. Returns its id there."""
+        """Start a program that lives as long as the lab; its output goes to the log folder. Returns its id there.
+
+        With `may_end` it may also end by itself: `check_daemons` does not miss it.
+        """
         log = self.log_of(machine, name)
         with log.open("ab") as output, open(os.devnull, "rb") as nothing:
             stdin = nothing.fileno() if listen is None else listen
@@ -229,6 +233,7 @@ class Control:
                     argv=list(argv),
                     machine=machine,
                     daemon=name,
+                    may_end=may_end,
                     env={**BASE_ENVIRONMENT, **(env or {})},
                 )["pid"]
             )
@@ -276,13 +281,24 @@ class Control:
     def remove_netns(self, names: Sequence[str]) -> None:
         self._ask("netns", remove=list(names))
 
-    def boot(self, name: str, netns: str, files: Mapping[str, str]) -> None:
-        """Start a machine on a network namespace; `files` replace files of the host on it."""
-        self._ask("boot", name=name, netns=netns, files=dict(files))
+    def boot(self, name: str, netns: str, files: Mapping[str, str], *, has_own_root: bool = False) -> None:
+        """Start a machine on a network namespace; `files` replace files of the host on it.
 
-    def halt(self, name: str) -> None:
-        """Kill a machine with everything on it."""
-        self._ask("halt", name=name)
+        With `has_own_root` whatever it writes stays on its disk; without, it shares the host's files.
+        """
+        self._ask("boot", name=name, netns=netns, files=dict(files), has_own_root=has_own_root)
+
+    def halt(self, name: str, *, within: float = 30.0) -> None:
+        """Kill a machine with everything on it, and wait until nothing of it runs and its mounts are gone.
+
+        Its disk and its network namespace stay: `boot` starts it again, `remove_netns` and removing its folder end it.
+        Daemons that it had count as ended on purpose. Raises HarnessError when it does not run, or still runs after
+        `within` seconds.
+        """
+        try:
+            self._ask("halt", name=name, timeout=within)
+        except TimeoutError as error:
+            raise HarnessError(f"{name}: still runs {within:g} s after it was killed") from error
 
     def status(self) -> dict[str, Any]:
         return self._ask("status")

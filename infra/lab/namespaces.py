@@ -15,7 +15,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from kip_conformance.infra.lab import kernel
+from kip_conformance.infra.lab import kernel, own_root
 
 __all__ = ["NETNS_FOLDER", "add_network_namespace", "boot_machine"]
 
@@ -52,11 +52,14 @@ def _loopback_up() -> None:
         fcntl.ioctl(control, set_flags, struct.pack("16sH14x", b"lo", flags | up))
 
 
-def boot_machine(name: str, netns: str, disk: Path, lab: Path, files: Mapping[str, str]) -> int:
+def boot_machine(
+    name: str, netns: str, disk: Path, lab: Path, files: Mapping[str, str], *, has_own_root: bool = False
+) -> int:
     """Start a machine on an existing network namespace and return its first process's id.
 
     `disk` becomes its /var/lib and /var/log, `lab` stays visible at its own path, and `files` (path -> text) replace
-    files of the host, /etc/hosts for one. Raises OSError with what failed inside.
+    files of the host, /etc/hosts for one. With `has_own_root` all else that it writes stays on `disk` as well; without,
+    it shares the host's files. Raises OSError with what failed inside.
     """
     receive, send = os.pipe()
     middle = os.fork()
@@ -71,7 +74,7 @@ def boot_machine(name: str, netns: str, disk: Path, lab: Path, files: Mapping[st
             if child:
                 os.write(send, f"{child}\n".encode())
                 os._exit(0)
-            _prepare(name, disk, lab, files)
+            _prepare(name, disk, lab, files, has_own_root)
             os.write(send, b"ready")
             _close_all_but_standard()
             _reap_for_ever()
@@ -93,10 +96,12 @@ def boot_machine(name: str, netns: str, disk: Path, lab: Path, files: Mapping[st
     return int(first)
 
 
-def _prepare(name: str, disk: Path, lab: Path, files: Mapping[str, str]) -> None:
+def _prepare(name: str, disk: Path, lab: Path, files: Mapping[str, str], has_own_root: bool) -> None:
     """Make this process's mount and UTS namespaces those of a machine."""
     socket.sethostname(name)
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    if has_own_root:
+        own_root.enter(disk, lab)
     kernel.mount("proc", "/proc", "proc")
     # A sysfs of this network namespace, so that /sys/class/net is the machine's; the cgroup mounts move along.
     library, logs = disk / "lib", disk / "log"

@@ -7,7 +7,7 @@ one request per connection (control.py is the other side):
 
     exec     run a program in a machine, in a network namespace or beside this process, on the caller's descriptors
     netns    add or remove network namespaces
-    boot     start a machine;  halt: kill one
+    boot     start a machine;  halt: kill one and all that runs on it
     signal   send a signal to a daemon of a machine
     status   what runs;  keep: outlive the run;  stop: tear down
 
@@ -82,6 +82,10 @@ class Supervisor:
         descriptors: list[int] = []
         try:
             message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, 3)
+            # What a program leaves running in the background must not hold the caller's pipes by a second number.
+            # Python 3.11's recv_fds ignores its flags, so that MSG_CMSG_CLOEXEC cannot be asked for.
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
             if not message:
                 connection.close()
                 return
@@ -107,10 +111,11 @@ class Supervisor:
         netns: str | None = None,
         env: dict[str, str] | None = None,
         daemon: str | None = None,
+        may_end: bool = False,
     ) -> dict[str, Any] | None:
         pid = self._spawn(argv, descriptors, machine, netns, env)
         if daemon is not None:
-            record = {"pid": pid, "argv0": argv[0], "exit": None, "since": time.monotonic(), "is_over": False}
+            record = {"pid": pid, "argv0": argv[0], "exit": None, "since": time.monotonic(), "is_over": may_end}
             self.daemons[machine or "", daemon] = record
             self.on_exit[pid] = lambda status: record.update(exit=status)
             return {"pid": pid}
@@ -148,7 +153,7 @@ class Supervisor:
         home: int | None = None
         if machine is not None:
             init = self._machine(machine)["pid"]
-            full = ["nsenter", "-t", str(init), "-n", "-m", "-u", "--wd=/", "--", *argv]
+            full = ["nsenter", "-t", str(init), "-n", "-m", "-u", "--wdns=/", "--", *argv]
             # The child must be *born* in the machine's PID namespace; then it is our own child, with its own status.
             home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             there = os.open(f"/proc/{init}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -192,11 +197,20 @@ class Supervisor:
         return {}
 
     def _op_boot(
-        self, _connection: socket.socket, _descriptors: list[int], *, name: str, netns: str, files: dict[str, str]
+        self,
+        _connection: socket.socket,
+        _descriptors: list[int],
+        *,
+        name: str,
+        netns: str,
+        files: dict[str, str],
+        has_own_root: bool = False,
     ) -> dict[str, Any]:
         if name in self.machines:
             raise ValueError(f"machine {name} runs already")
-        pid = namespaces.boot_machine(name, netns, self.folder.machine(name), self.folder.path, files)
+        pid = namespaces.boot_machine(
+            name, netns, self.folder.machine(name), self.folder.path, files, has_own_root=has_own_root
+        )
         self.machines[name] = {"pid": pid}
         self.on_exit[pid] = lambda _status: self._forget(name)
         return {"pid": pid}
@@ -204,9 +218,22 @@ class Supervisor:
     def _forget(self, name: str) -> None:
         self.machines.pop(name, None)
 
-    def _op_halt(self, _connection: socket.socket, _descriptors: list[int], *, name: str) -> dict[str, Any]:
-        os.kill(self._machine(name)["pid"], signal.SIGKILL)
-        return {}
+    def _op_halt(self, connection: socket.socket, _descriptors: list[int], *, name: str) -> None:
+        """Answers once nothing of the machine is left: the kernel lets its first process end only after all others."""
+        pid = self._machine(name)["pid"]
+        for (machine, _), record in self.daemons.items():
+            if machine == name:
+                record["is_over"] = True
+        os.kill(pid, signal.SIGKILL)
+        before = self.on_exit[pid]
+
+        def ended(status: int) -> None:
+            before(status)
+            with contextlib.suppress(OSError):
+                connection.send(b"{}")
+            connection.close()
+
+        self.on_exit[pid] = ended
 
     def _op_signal(
         self,
