@@ -1,0 +1,75 @@
+"""The life of one instance's machine: start, stop, reboot, terminate, and what its console says.
+
+Who calls this has made the network namespace and the instance's metadata first; boot.py runs on the machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kip_conformance.infra.cloud.boot import boot
+from kip_conformance.infra.cloud.facts import LeaseFacts
+from kip_conformance.infra.lab.control import Control
+from kip_conformance.infra.lab.state import LabFolder
+
+__all__ = ["CONSOLE_SHOWN", "InstanceMachine", "console_output"]
+
+CONSOLE_SHOWN = 64 << 10
+"""Bytes of the console that the API shows (Amazon EC2 API Reference, GetConsoleOutput)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMachine:
+    """One instance's machine on network namespace `netns`. It has a root of its own, and so its own files."""
+
+    control: Control
+    name: str
+    netns: str
+
+    def start(self, lease: LeaseFacts) -> None:
+        """Boot it; returns as soon as it runs, user data may still run. Raises HarnessError.
+
+        The console begins anew. Its disk is that of the last start, if there was one.
+        """
+        _console(self.control.folder, self.name).unlink(missing_ok=True)
+        self._boot(lease)
+
+    def stop(self) -> None:
+        """End it as if its power was cut: nothing of it runs when this returns. Disk and network stay."""
+        self.control.halt(self.name)
+
+    def reboot(self, lease: LeaseFacts) -> None:
+        """Stop and boot again; the console goes on. What user data has done is not done again."""
+        self.stop()
+        self._boot(lease)
+
+    def terminate(self) -> None:
+        """End it, running or stopped, and remove its disk. Its network namespace is the network's to remove."""
+        if self.name in self.control.status()["machines"]:
+            self.stop()
+        shutil.rmtree(self.control.folder.machine(self.name), ignore_errors=True)
+
+    def _boot(self, lease: LeaseFacts) -> None:
+        disk = self.control.folder.machine(self.name)
+        told = disk / "lib" / boot.LEASE.relative_to("/var/lib")
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.write_text(lease.to_json())
+        program = Path(boot.__file__).resolve()
+        self.control.boot(self.name, self.netns, {}, has_own_root=True)
+        argv = [sys.executable, str(program), "--console", str(_console(self.control.folder, self.name))]
+        self.control.daemon("boot", argv, machine=self.name, may_end=True)
+
+
+def console_output(folder: LabFolder, name: str) -> bytes:
+    """The end of what a machine's console said since its last start; nothing when it has said nothing."""
+    try:
+        return _console(folder, name).read_bytes()[-CONSOLE_SHOWN:]
+    except FileNotFoundError:
+        return b""
+
+
+def _console(folder: LabFolder, name: str) -> Path:
+    return folder.machine(name) / "console.log"
