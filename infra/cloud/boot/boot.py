@@ -37,8 +37,8 @@ LEASE = Path("/var/lib/dhcp/lease.json")
 STATE = Path("/var/lib/cloud")
 _NEW_LINE = b"\x1e"
 """Tells the console's writer to end a line that user data left without an end."""
-_CONSOLE_LIMIT, _CONSOLE_KEPT = 512 << 10, 64 << 10
-"""Bytes at which the console's file is cut, and how much of its end is kept: the API shows 64 KiB."""
+_CONSOLE_LIMIT, _CONSOLE_KEPT = 512 << 10, 128 << 10
+"""Bytes at which the console's file is cut, and how much of its end is kept; the API shows 64 KiB."""
 _LONGEST_LINE = 4096
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -51,12 +51,13 @@ class LinkLocal:
 
     def sync(self) -> dict[str, Any]:
         """Let the server read the folder; returns its counts. Raises HarnessError with what cannot be served."""
-        answer = self._ask({"op": "sync"})
+        answer = self.ask({"op": "sync"})
         if answer["problems"]:
             raise HarnessError("link-local services: " + "; ".join(answer["problems"]))
         return answer
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One request as server.py has them. Raises HarnessError when the server is away or refuses it."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(self.patience)
@@ -75,9 +76,10 @@ class LinkLocal:
 
 
 def start_link_local(control: Control, *, within: float = 20.0) -> LinkLocal:
-    """Start the lab's link-local services, which then live as long as the lab; serves what the folder has already.
+    """Start the lab's link-local services, which then live as long as the lab, or start them again.
 
-    Raises HarnessError when they do not answer within `within` seconds.
+    They serve what the folder has already; what of it cannot be served is said by the first `sync`. Raises
+    HarnessError when they do not answer within `within` seconds.
     """
     client = LinkLocal(FactsFolder(control.folder.path / _DAEMON))
     client.folder.create()
@@ -85,12 +87,15 @@ def start_link_local(control: Control, *, within: float = 20.0) -> LinkLocal:
     argv = [sys.executable, "-m", "kip_conformance.infra.cloud.link_local", "--folder", str(client.folder.path)]
     control.daemon(_DAEMON, argv)
     deadline = time.monotonic() + within
-    while not client.folder.control.exists():
-        control.check_daemons()
-        if time.monotonic() > deadline:
-            raise HarnessError(f"link-local services: did not answer within {within:g} s")
+    while True:
+        try:
+            client.ask({"op": "sync"})
+            return client
+        except HarnessError:
+            control.check_daemons()
+            if time.monotonic() > deadline:
+                raise
         time.sleep(0.01)
-    return client
 
 
 def stop_link_local(control: Control, *, within: float = 10.0) -> None:

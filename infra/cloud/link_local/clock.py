@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
+from typing import cast
 
 __all__ = ["OverUdp", "reply"]
 
@@ -36,8 +37,7 @@ class OverUdp(asyncio.DatagramProtocol):
     """One datagram, one answer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # Python 3.11's own is no subclass of it
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if (said := reply(data, time.time())) is not None and not self._transport.is_closing():

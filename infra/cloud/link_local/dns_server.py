@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
+from typing import cast
 
 from kip_conformance.infra.cloud.link_local.names import NameTable
 from kip_conformance.infra.cloud.link_local.resolver import Transport, decide
@@ -54,8 +55,7 @@ class OverUdp(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # Python 3.11's own is no subclass of it
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         self._answerer.answer(data, "udp", lambda answer: self._send(answer, address))
