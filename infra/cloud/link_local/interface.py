@@ -16,10 +16,9 @@ from kip_conformance.infra.cloud.link_local import clock, metadata, sockets
 from kip_conformance.infra.cloud.link_local.dns_server import Answerer, OverTcp, OverUdp
 from kip_conformance.infra.cloud.link_local.names import NameTable
 from kip_conformance.infra.cloud.link_local.upstream import Forwarder
+from kip_conformance.infra.fabric.nic import METADATA, RESOLVER, TIME
 
-__all__ = ["METADATA", "RESOLVER", "TIME", "Served", "Wiring"]
-
-METADATA, RESOLVER, TIME = "169.254.169.254", "169.254.169.253", "169.254.169.123"
+__all__ = ["Served", "Wiring"]
 
 
 @dataclass(frozen=True, slots=True)
