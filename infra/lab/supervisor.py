@@ -122,6 +122,8 @@ class Supervisor:
         connection.send(json.dumps({"pid": pid}).encode())
 
         def client_gone() -> None:
+            if connection.fileno() < 0:
+                return  # the program's end was news of the same turn, and came first
             self.selector.unregister(connection)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)

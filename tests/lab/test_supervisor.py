@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,24 @@ def test_a_kept_lab_outlives_the_lifeline_and_ends_when_told():
 
     remove_lab(folder)
     assert_nothing_left(folder.run_id)
+
+
+def test_a_program_that_ends_while_its_client_goes_away_does_no_harm(bare_lab):
+    """Both are news of one turn of the supervisor's loop when it was busy meanwhile."""
+    for turn in range(5):
+        held = bare_lab.open(["sh", "-c", "echo up; read line"])
+        os.read(held.stdout, 16)
+        bare_lab.status()  # by now it has let go of the program's pipes
+        with ThreadPoolExecutor() as pool:
+            busy = pool.submit(bare_lab.add_netns, {f"n{turn}-{number}": {} for number in range(50)})
+            os.write(held.stdin, b"\n")
+            while os.read(held.stdout, 16):
+                pass
+            subprocess.run(["true"], check=True)  # its end is known to the supervisor a moment after that of its output
+            held.close()
+            busy.result()
+
+    assert bare_lab.is_alive()
 
 
 def test_a_killed_supervisor_leaves_only_what_clean_removes():
