@@ -28,7 +28,7 @@ def main() -> int:
         "--sample",
         type=float,
         metavar="SHARE",
-        help="only a random share of the faults, such as 0.1, each in one proxy mode",
+        help="a random share of the faults, such as 0.1, and a third of the rows",
     )
     parser.add_argument(
         "--seed", type=int, default=int(time.strftime("%Y%m%d")), help="of --sample (default: the date)"
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace, faults: Sequence[Fault]) -> int:
                 workers=options.workers,
                 is_resumed=options.resume,
                 is_sample=bool(options.fault or options.sample is not None),
-                one_mode_each=options.sample is not None,
+                seed=None if options.sample is None else options.seed,
             ),
         )
     finally:

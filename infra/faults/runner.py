@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -18,14 +19,14 @@ from pathlib import Path
 
 import yaml
 from kip_conformance.infra.errors import HarnessError
-from kip_conformance.infra.faults.fault import Fault
+from kip_conformance.infra.faults.fault import Fault, find_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Row, Trial
 from kip_conformance.infra.faults.matrix_page import page
 from kip_conformance.infra.judge.verdict import Verdict
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Progress
 
-__all__ = ["Scope", "rows_missing", "run_faults", "trials_of", "write_matrix"]
+__all__ = ["Scope", "rows_for", "rows_missing", "run_faults", "trials_of", "write_matrix"]
 
 _TRIAL = "trial.json"
 
@@ -35,13 +36,14 @@ class Scope:
     """How much is done. Each trial's suites run on `workers` processes.
 
     `is_resumed` takes over the trials that an earlier run completed in the same folder; rows that it did not have are
-    judged in them. With `one_mode_each` a fault of every proxy mode is planted in one of them, in turn.
+    judged in them. `is_sample` says that some of the faults are planted; with a `seed` each in one proxy mode, in turn,
+    and beside the rows that it touches a third of the others is judged.
     """
 
     workers: int = 2
     is_resumed: bool = False
     is_sample: bool = False
-    one_mode_each: bool = False
+    seed: int | None = None
 
 
 def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progress, scope: Scope) -> KillMatrix:
@@ -51,18 +53,20 @@ def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progres
     out is listed as one that survives, and the next one is tried.
     """
     modes = lab.description.modes
-    before = _judge(lab, out / "before", say, "no fault", modes=modes, workers=scope.workers)
+    rows = {fault.name: rows_for(fault, scope.seed) for fault in faults}
+    everything = sorted({row for those in rows.values() for row in those})
+    before = _judge(lab, out / "before", say, "no fault", modes=modes, workers=scope.workers, requirements=everything)
     if bad := _not_green(before):
         raise HarnessError(f"the lab is not green before the first fault: {bad}")
     green = [row for row, verdict in before.items() if verdict == "pass"]
     matrix = KillMatrix(sorted({requirement for requirement, _ in green}), is_sample=scope.is_sample, rows=green)
-    trials = trials_of(faults, modes, one_mode_each=scope.one_mode_each)
+    trials = trials_of(faults, modes, one_mode_each=scope.seed is not None)
     clock = _Clock(len(trials))
     for fault, mode in trials:
         folder = out / f"{fault.name}-{mode}"
         earlier = _read_trial(fault, mode, folder) if scope.is_resumed else None
-        missing = rows_missing(earlier, green, mode)
-        if earlier is None or missing:
+        missing = rows_missing(earlier, green, mode) or rows[fault.name]
+        if earlier is None or rows_missing(earlier, green, mode):
             trial = _try(
                 *(lab, fault, mode, folder, lambda line: say(f"{clock.position} {line}")),
                 workers=scope.workers,
@@ -76,11 +80,21 @@ def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progres
             clock.skipped()
         matrix.trials.append(trial)
     # What a fault leaves behind shows in any mode: a sample is judged in the one that it ended in.
-    last = (lab.service_proxy,) if scope.one_mode_each else modes
+    last = modes if scope.seed is None else (lab.service_proxy,)
     if lab.service_proxy != last[0]:
         lab.set_service_proxy(last[0])
-    matrix.left_behind = _not_green(_judge(lab, out / "after", say, "no fault", modes=last, workers=scope.workers))
+    after = _judge(lab, out / "after", say, "no fault", modes=last, workers=scope.workers, requirements=everything)
+    matrix.left_behind = _not_green(after)
     return matrix
+
+
+def rows_for(fault: Fault, seed: int | None) -> list[str]:
+    """The rows to judge while a fault is planted: all (an empty list), or with a seed those it touches and a third."""
+    if seed is None:
+        return []
+    touched = {*fault.kills, *fault.may_redden}
+    others = sorted({row for each in find_faults() for row in each.kills} - touched)
+    return sorted(touched | set(random.Random(f"{seed} {fault.name}").sample(others, len(others) // 3)))
 
 
 def rows_missing(earlier: Trial | None, green: Collection[Row], mode: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whole runs of the suites, lab and all, as a user starts them: other CNIs, other versions, several at once."""
+"""Runs of the suites, lab and all, as a user starts them: other CNIs, other versions, several at once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from kip_conformance.infra.lab.cni_folder import BUILT_IN, DISTRIBUTION_PLUGINS
 from kip_conformance.infra.lab.state import lab_folders
 
 from .conftest import suites_command
+
+# Of everything that two labs could share by mistake: addresses, ports, proxies, names, sysctls, files of the host.
+SHARED = ("IDN-01", "IDN-04", "P2P-02", "P2P-03", "N2P-01", "N2P-07", "CNI-04", "SVC-01", "PXY-05", "NPT-01", "DNS-01")
 
 
 def run_suites(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -52,14 +55,15 @@ def vendor_folder(tmp_path):
 
 
 def test_a_vendors_cni_folder_is_judged(tmp_path, vendor_folder):
-    run = run_suites(tmp_path / "run", "--cni", str(vendor_folder))
+    run = run_suites(tmp_path / "run", "--cni", str(vendor_folder), "--proxy-mode", "nftables")
 
     assert passed(run, tmp_path / "run")["cni"] == "vendor-cni"
 
 
 def test_two_labs_at_once_do_not_collide(tmp_path):
     before = {folder.run_id for folder in lab_folders()}
-    runs = [(run_suites(tmp_path / name), tmp_path / name) for name in ("one", "two")]
+    rows = [part for identifier in SHARED for part in ("--requirement", identifier)]
+    runs = [(run_suites(tmp_path / name, *rows), tmp_path / name) for name in ("one", "two")]
 
     for run, folder in runs:
         passed(run, folder)

@@ -34,7 +34,7 @@ def matrix(tmp_path_factory):
     target = LabTarget(TargetOptions(new_run_id()))
     lab = target.up(say)
     try:
-        found = run_faults(lab, faults, out, say, Scope(is_sample=True, one_mode_each=True))
+        found = run_faults(lab, faults, out, say, Scope(is_sample=True, seed=seed))
     finally:
         target.down(lab.description)
     write_matrix(found, out)

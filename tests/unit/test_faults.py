@@ -11,7 +11,7 @@ from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Trial
 from kip_conformance.infra.faults.matrix_page import page
 from kip_conformance.infra.faults.published import document
-from kip_conformance.infra.faults.runner import _read_trial, rows_missing, trials_of
+from kip_conformance.infra.faults.runner import _read_trial, rows_for, rows_missing, trials_of
 from kip_conformance.reports.requirements import load_requirements
 
 
@@ -188,3 +188,14 @@ def test_a_row_that_is_new_is_judged_in_the_trials_of_an_earlier_run():
 
     assert rows_missing(earlier, green, "iptables") == ["A-1", "P-1"]
     assert rows_missing(None, green, "iptables") == []
+
+
+def test_in_a_sample_a_fault_meets_its_own_rows_and_a_third_of_the_others():
+    (planted,) = find_faults(["udp-dropped"])
+    some = rows_for(planted, 7)
+    touched = {*planted.kills, *planted.may_redden}
+
+    assert touched < set(some)
+    assert len(set(some) - touched) == len({row for each in find_faults() for row in each.kills} - touched) // 3
+    assert rows_for(planted, 7) == some != rows_for(planted, 8)
+    assert rows_for(planted, None) == []
