@@ -34,7 +34,7 @@ FAULT = Fault(
         (
             *("IDN-04", "IDN-05", "IDN-06", "IDN-08", "IDN-10", "P2P-06", "P2P-07"),
             *("SVC-01", "SVC-02", "SVC-04", "NPT-01", *THROUGH_CLUSTER_IPS),
-            *("N2P-02", "N2P-03", "N2P-04", "N2P-05", "NPT-02", "NPT-03", "NPT-05"),
+            *("N2P-02", "N2P-10", "N2P-03", "N2P-04", "N2P-05", "NPT-02", "NPT-03", "NPT-05"),
             *("EPT-01", "EPT-02", "AFF-01", "CTK-01", "CTK-03"),
             *("DNS-01", "DNS-02", "DNS-05", "DNS-06", "DNS-07", "MTU-01", "MTU-02"),
         ),

@@ -23,7 +23,7 @@ FAULT = Fault(
     may_redden=dict.fromkeys(
         (
             *("NPT-01", "IDN-05", "SVC-05", "SVC-07", "SVC-10", "SVC-11", "SVC-15", "SVC-16", "SVC-18", "PXY-05"),
-            *("NPT-03", "NPT-05", "AFF-01"),
+            *("NPT-03", "NPT-05", "AFF-01", "MTU-02"),
         ),
         _SELF,
     ),

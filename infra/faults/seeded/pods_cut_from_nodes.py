@@ -20,5 +20,8 @@ FAULT = Fault(
     sentence="pods of node-a cannot reach the address of node-b",
     plant=_plant,
     kills=("N2P-02", "N2P-03"),
-    may_redden={"NPT-05": "node-b does not refuse what comes to a NodePort that nobody has"},
+    may_redden={
+        "N2P-10": "node-b sees nothing of the pods of node-a",
+        "NPT-05": "node-b does not refuse what comes to a NodePort that nobody has",
+    },
 )

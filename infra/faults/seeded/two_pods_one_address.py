@@ -62,7 +62,20 @@ def _address(api: KubeApi) -> str | None:
 
 _SAME_ADDRESS = "from node-b, the address of place node-a leads to the duplicate"
 _ROWS_WITH_NODE_A = (
-    *("IDN-04", "P2P-02", "P2P-03", "N2P-02", "N2P-03", "SVC-01", "EPT-01", "EPT-02", "AFF-01", "CTK-01", "CTK-03"),
+    *(
+        "IDN-04",
+        "P2P-02",
+        "P2P-03",
+        "N2P-02",
+        "N2P-03",
+        "N2P-10",
+        "SVC-01",
+        "EPT-01",
+        "EPT-02",
+        "AFF-01",
+        "CTK-01",
+        "CTK-03",
+    ),
     *("NPT-01", "NPT-02", "NPT-03", "NPT-05", "IDN-05", "IDN-06", "IDN-08", "IDN-10"),
     *("NOD-02", "P2P-06", "P2P-07"),
 )
