@@ -162,11 +162,25 @@ def _try(
         trouble = str(error).partition("\n")[0]
         say(f"{what}: {trouble}")
         lab.check_components()
+    _check_sound(lab, what)
     trial = Trial(fault, mode, verdicts, time.monotonic() - start + (earlier.seconds if earlier else 0.0), trouble)
     if not trouble:
         value = [[requirement, each, verdict] for (requirement, each), verdict in verdicts.items()]
         (folder / _TRIAL).write_text(json.dumps({"seconds": trial.seconds, "verdicts": value}))
     return trial
+
+
+def _check_sound(lab: LabCluster, what: str) -> None:
+    """What a fault breaks and does not mend would be found in every trial after it.
+
+    Raises HarnessError; a run that is resumed begins with a new lab.
+    """
+    try:
+        lab.wait_probers(within=60)
+        with lab.driver() as driver:
+            driver.check_listeners(lab.places)
+    except HarnessError as error:
+        raise HarnessError(f"{what}: it has left the lab broken, go on with --resume: {error}") from error
 
 
 def _read_trial(fault: Fault, mode: str, folder: Path) -> Trial | None:

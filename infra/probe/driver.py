@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from kip_conformance.infra.errors import HarnessError, UsageError
+from kip_conformance.infra.errors import HarnessError, KipError, UsageError
 from kip_conformance.infra.judge.grid import Grid, Site
 from kip_conformance.infra.probe import prober
 from kip_conformance.infra.probe.answers import Interface, Resolution, SizeAnswer, Stats
@@ -22,7 +22,7 @@ from kip_conformance.infra.probe.choice import attempts_for, chosen, worst
 from kip_conformance.infra.probe.interview import Interview
 from kip_conformance.infra.probe.observation import Observation
 from kip_conformance.infra.probe.probe_target import ProbeTarget, Station
-from kip_conformance.infra.probe.rounds import Question
+from kip_conformance.infra.probe.rounds import LOOPBACK, Question
 from kip_conformance.infra.targets.protocol import Completed, Machine, Place, PodRef, Protocol4
 
 __all__ = ["Driver", "ProbeTarget", "Station"]
@@ -196,6 +196,28 @@ class Driver:
         return self._grid(seen, "icmp", title)
 
     # --------------------------------------------------------------------------------------------- other questions
+
+    def check_listeners(self, places: Iterable[Place], *, timeout: float = 0.5) -> None:
+        """Raises HarnessError when a listener of one of these places refuses its own prober, or another one answers.
+
+        What cannot be asked, or does not answer, is not held against anybody: that may be what a row is about.
+        """
+        questions = [
+            Question(place.name, ProbeTarget(f"{protocol} {port}", LOOPBACK, port, protocol, ()))
+            for place in places
+            for protocol in ("tcp", "udp")
+            for port in place.ports
+        ]
+        try:
+            seen = self._observe(questions, timeout, {})
+        except KipError:
+            return
+        for question, observation in seen:
+            listener = f"the listener {question.target.name} of place {question.client}"
+            if observation.kind == "refused":
+                raise HarnessError(f"{listener} refuses its own prober: it is dead")
+            if observation.peer not in (None, question.client):
+                raise HarnessError(f"{listener} is another's: {observation.peer} answers its own prober there")
 
     def addresses(self, place: Place | Station) -> tuple[Interface, ...]:
         """The interfaces of a place, with addresses, MTU and state, as the place itself sees them."""

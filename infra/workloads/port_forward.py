@@ -47,6 +47,8 @@ async def _ask(kubeconfig: Path, place: Place, timeout: float) -> Proxied:
             await _listen(socket, heard)
     except ChannelLost as error:
         return Proxied(None, str(error))
+    except ConnectionClosed as error:
+        return Proxied(None, f"the forwarded connection closed before it was used ({error})")
     except TimeoutError:
         return Proxied(None, f"no answer through the forwarded port within {timeout:g} s")
     finally:

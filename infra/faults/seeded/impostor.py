@@ -8,10 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import inside_pod, place
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.probe import prober
+from kip_conformance.infra.probe.driver import Driver
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.targets.protocol import Place, Protocol4
 
 _SOCKET = "/run/kip-impostor.sock"
 
@@ -34,8 +38,21 @@ def _plant(lab: LabCluster) -> Iterator[None]:
         finally:
             held.close()
             for port in victim.ports:
-                driver.set_listener(victim, "tcp", port, is_open=True)
-                driver.set_listener(victim, "udp", port, is_open=True)
+                _listen_again(driver, victim, "tcp", port)
+                _listen_again(driver, victim, "udp", port)
+
+
+def _listen_again(driver: Driver, victim: Place, protocol: Protocol4, port: int) -> None:
+    """The impostor is killed, which takes a moment; until then the port is its own."""
+    attempts = Attempts(within=10)
+    while True:
+        try:
+            driver.set_listener(victim, protocol, port, is_open=True)
+            return
+        except HarnessError:
+            if attempts.over():
+                raise
+        attempts.pause()
 
 
 FAULT = Fault(

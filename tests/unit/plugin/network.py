@@ -30,6 +30,8 @@ class FakeDriver(Driver):
         return [(question, self._see(question.client, question.target)) for question in questions]
 
     def _see(self, client, target):
+        if target.address == "127.0.0.1":  # its own listener
+            return Observation("wrong_peer", peer=client)
         peers = [peer for peer in target.peers if peer not in self.defects["never"]] or list(target.peers)
         peer = peers[next(self.turns) % len(peers)]
         if [client, peer, target.protocol] in self.defects["drop"] or target.name in self.defects["dead"]:

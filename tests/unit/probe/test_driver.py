@@ -340,3 +340,17 @@ def test_a_driver_that_was_never_used_starts_nothing(village, tmp_path):
     before = set(threading.enumerate())
     with Driver([one.place for one in village], {}, tmp_path / "none"):
         assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "probe-driver"]
+
+
+@PROTOCOLS
+def test_a_dead_listener_is_named_and_living_ones_are_not(village, driver_of, protocol):
+    driver = driver_of(*village)
+    driver.check_listeners(driver.places)
+    bob = driver.at("bob").place
+    driver.set_listener(bob, protocol, bob.ports[0], is_open=False)
+    try:
+        with pytest.raises(HarnessError, match=f"the listener {protocol} {bob.ports[0]} of place bob refuses its own"):
+            driver.check_listeners(driver.places)
+        driver.check_listeners([place for place in driver.places if place.name != "bob"])
+    finally:
+        driver.set_listener(bob, protocol, bob.ports[0], is_open=True)
