@@ -140,7 +140,7 @@ def _targets(state: NetworkState, vpc: Vpc) -> dict[str, str]:
         **{one.name: "gateway" for one in state.vpn_gateways if one.vpc == vpc.name},
         **{one.name: "gateway" for one in state.peerings if vpc.name in one.vpcs},
         **{one.name: "endpoint" for one in state.gateway_endpoints if one.vpc == vpc.name},
-        "blackhole": "gateway",
+        "blackhole": "blackhole",
     }
 
 
@@ -172,7 +172,7 @@ def _beside_local(vpc: Vpc, route: Route, where: str, kind: str) -> Iterator[str
     elif any(destination.subnet_of(network(cidr)) for cidr in vpc.cidrs):
         if not any(destination == subnet.network for subnet in vpc.subnets):
             yield f"{where} is part of the local route and not exactly a subnet"
-        if kind != "interface":
+        if kind not in ("interface", "blackhole"):
             yield f"{where} is part of the local route and can lead to an interface or NAT gateway only"
 
 

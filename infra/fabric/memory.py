@@ -6,9 +6,11 @@ namespaces may hold a mixture of before and after.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +23,40 @@ _VERSION = 2
 
 
 class Memory:
-    """Two files: `path` (what was applied) and the same with `.intent`."""
+    """Two files: `path` (what was applied) and the same with `.intent`; a third one is locked while work goes on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._intent = path.with_suffix(".intent")
+        self._known: tuple[int, int] | None = None
+        self._applied = Compiled()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps every other process from reconciling the same network."""
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def applied(self) -> Compiled:
-        """What the last reconciliation that ended left behind; nothing at all when there was none."""
-        return _read(self._path)
+        """What the last reconciliation that ended left behind, whoever did it; nothing at all when there was none."""
+        if (stamp := self._stamp()) != self._known:
+            self._known, self._applied = stamp, _read(self._path)
+        return self._applied
 
     def remember(self, compiled: Compiled) -> None:
         """All of `compiled` is applied: keep that, and end the intent."""
         _write(self._path, compiled)
         self._intent.unlink(missing_ok=True)
+        self._known, self._applied = self._stamp(), compiled
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Another one for every file that was ever put there."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def intend(self, changes: Compiled) -> None:
         """These links and namespaces are about to be made or changed."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.compile import compile_state
+from kip_conformance.infra.fabric.config import Compiled
 from kip_conformance.infra.fabric.difference import changes
 from kip_conformance.infra.fabric.memory import Memory
 from kip_conformance.infra.fabric.state import NetworkState
@@ -37,14 +38,18 @@ class Executor(Protocol):
 class Fabric:
     """The network of one lab: an executor and what was applied so far, persisted in the file `memory`.
 
-    One process at a time reconciles a lab.
+    Several processes may have one each: they wait for each other and go on where the last one stopped.
     """
 
     def __init__(self, executor: Executor, memory: Path) -> None:
         self.executor = executor
         self.memory = memory
         self.files = Memory(memory)
-        self.applied = self.files.applied()
+
+    @property
+    def applied(self) -> Compiled:
+        """What the namespaces hold, as far as this library set it. Raises HarnessError when the file is damaged."""
+        return self.files.applied()
 
 
 def reconcile(fabric: Fabric, state: NetworkState) -> int:
@@ -52,14 +57,16 @@ def reconcile(fabric: Fabric, state: NetworkState) -> int:
 
     Raises ValueError for a state that contradicts itself (nothing is changed), HarnessError when a command fails.
     """
-    wanted = compile_state(state, fabric.applied.numbers)
-    change = changes(fabric.applied, wanted, fabric.files.intended())
-    if change.steps:
-        fabric.files.intend(change.touched)
-        _work(fabric.executor, change.steps)
-        fabric.files.remember(wanted)
-    fabric.applied = wanted
-    return change.lines
+    with fabric.files.alone():
+        applied = fabric.applied
+        wanted = compile_state(state, applied.numbers)
+        change = changes(applied, wanted, fabric.files.intended())
+        if change.steps:
+            fabric.files.intend(change.touched)
+            _work(fabric.executor, change.steps)
+        if change.steps or wanted != applied:
+            fabric.files.remember(wanted)
+        return change.lines
 
 
 def _work(executor: Executor, steps: Sequence[object]) -> None:

@@ -119,6 +119,8 @@ def test_the_good_one_has_none():
          "route table one: 10.20.16.0/24 is part of the local route and not exactly a subnet"),
         (table(Route("10.20.16.0/22", "igw")),
          "route table one: 10.20.16.0/22 is part of the local route and can lead to an interface or NAT gateway only"),
+        (table(Route("10.20.16.0/25", "blackhole")),
+         "route table one: 10.20.16.0/25 is part of the local route and not exactly a subnet"),
         (table(Route("5.0.0.0/8", "s3")), "route table one: 5.0.0.0/8 goes to endpoint s3, which is for pl"),
         (table(propagating=("igw",)), "route table one: propagates from unknown igw"),
         (subnets(Subnet("c", "10.20.2.0/24", "none")), "subnet c: no route table none"),
@@ -190,3 +192,7 @@ def test_ranges_may_overlap_between_vpcs_that_are_not_peered():
     same = Interface("same", "same", "t", ("10.20.1.11",), ())
 
     assert contradictions(replace(GOOD, **one_more(vpcs=twin, interfaces=same))) == []
+
+
+def test_a_route_that_leads_to_something_gone_may_be_a_subnets():
+    assert contradictions(replace(GOOD, **table(Route("10.20.16.0/22", "blackhole")))) == []

@@ -203,4 +203,16 @@ def test_a_damaged_memory_is_one_clear_line(bare: Control) -> None:
     for text in ("", "{", "[]", '{"version": 1}'):
         memory.write_text(text)
         with pytest.raises(HarnessError, match=r"fabric\.json: .*take the lab down"):
-            Fabric(bare, memory)
+            reconcile(Fabric(bare, memory), FULL)
+
+
+def test_two_processes_that_reconcile_go_on_where_the_other_stopped(bare: Control) -> None:
+    memory = bare.folder.path / "fabric.json"
+    one, other = Fabric(bare, memory), Fabric(bare, memory)
+    reconcile(one, FULL)
+    expected = held(bare, FULL)
+
+    assert reconcile(other, FULL) == 0
+    reconcile(other, OTHER)
+    reconcile(one, FULL)
+    assert held(bare, FULL) == expected
