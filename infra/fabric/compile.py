@@ -35,7 +35,6 @@ from kip_conformance.infra.fabric.nic import nic_config
 from kip_conformance.infra.fabric.router import effective_routes, router_config
 from kip_conformance.infra.fabric.state import Interface, InterfaceEndpoint, NetworkState, Vpc
 from kip_conformance.infra.fabric.translators import (
-    NAT_MTU,
     endpoint_items,
     endpoint_table,
     internet_gateway_config,
@@ -49,12 +48,19 @@ from kip_conformance.infra.fabric.vpn import (
     tunnel_link,
     vpn_gateway_config,
 )
-from kip_conformance.infra.fabric.wires import ROUTER_SYSCTLS, address_mac, mac, nic_links, wire
+from kip_conformance.infra.fabric.wires import (
+    ENDPOINT_MTU,
+    INTERNET_MTU,
+    NAT_MTU,
+    ROUTER_SYSCTLS,
+    address_mac,
+    mac,
+    nic_links,
+    wire,
+)
 
-__all__ = ["INTERNET_MTU", "compile_state"]
+__all__ = ["compile_state"]
 
-INTERNET_MTU = 1500
-"""Bytes over an internet gateway; Amazon EC2 User Guide, "Network MTU for your EC2 instance"."""
 _FIRST_PORT = 100_000
 
 
@@ -150,7 +156,7 @@ class _Compilation:
         behind = endpoint_namespace(endpoint.name)
         self.links |= nic_links(stand_in, vpc, behind)
         self.links[f"{endpoint.name}/service"] = wire(
-            ((behind, "svc"), (INTERNET, device("x", endpoint.name))), INTERNET_MTU
+            ((behind, "svc"), (INTERNET, device("x", endpoint.name))), ENDPOINT_MTU
         )
         self.namespaces[nic_namespace(endpoint.name)] = nic_config(self.state, stand_in, self.members, self.routed)
         items = {**interface_items(self.state, stand_in), **endpoint_items(endpoint, own)}

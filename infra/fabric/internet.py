@@ -3,7 +3,8 @@
 It routes public addresses only: those of its segments, and those that an association points into a VPC. Gateway
 endpoints enter it beside the internet gateways, with the machines' private addresses (AWS PrivateLink Guide, "Gateway
 endpoints for Amazon S3": the service sees private addresses). Since the ranges of two VPCs may overlap, a connection
-that came by an endpoint is told apart by a tracking zone of its own and its answers go back by a mark.
+that came by an endpoint is told apart by a tracking zone of its own and its answers go back by a mark. Endpoints cut
+the segments of TCP to their size and say nothing about what does not fit ("AWS PrivateLink quotas" there).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kip_conformance.infra.fabric.config import HOP, Item, NamedSet, NamespaceCo
 from kip_conformance.infra.fabric.names import Numbers, device
 from kip_conformance.infra.fabric.networks import Lan
 from kip_conformance.infra.fabric.state import NetworkState
-from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS, address_mac
+from kip_conformance.infra.fabric.wires import ENDPOINT_MTU, FIRST_END, ROUTER_SYSCTLS, address_mac
 
 __all__ = ["endpoint_addresses", "internet_config", "segment_items"]
 
@@ -108,6 +109,9 @@ def _table(state: NetworkState, marks: Mapping[str, int]) -> Table:
         "  chain forward {\n"
         "    type filter hook forward priority filter;\n"
         '    iifname @ends iifname . ip daddr != @allowed counter drop comment "another service"\n'
+        f'    iifname @ends meta length > {ENDPOINT_MTU} counter drop comment "larger than an endpoint takes"\n'
+        f"    iifname @ends tcp flags syn tcp option maxseg size set {ENDPOINT_MTU - 40}\n"
+        f"    oifname @ends tcp flags syn tcp option maxseg size set {ENDPOINT_MTU - 40}\n"
         "  }\n"
         # Translates nothing; that it is there keeps equal connections of two VPCs apart on their way back.
         "  chain postrouting {\n    type nat hook postrouting priority srcnat;\n  }\n",

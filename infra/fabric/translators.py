@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from kip_conformance.infra.fabric.config import HOP, Item, NamedSet, NamespaceConfig, Table, hop_items
 from kip_conformance.infra.fabric.state import Association, Interface, InterfaceEndpoint, NatGateway, NetworkState, Vpc
-from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS, SECOND_END, mac
+from kip_conformance.infra.fabric.wires import ENDPOINT_MTU, FIRST_END, ROUTER_SYSCTLS, SECOND_END, mac
 
-__all__ = ["NAT_MTU", "endpoint_items", "endpoint_table", "internet_gateway_config", "nat_config", "nat_interface"]
-
-NAT_MTU = 8500
-"""Bytes; Amazon VPC User Guide, "NAT gateway basics"."""
+__all__ = ["endpoint_items", "endpoint_table", "internet_gateway_config", "nat_config", "nat_interface"]
 
 
 def internet_gateway_config(state: NetworkState, vpc: Vpc) -> NamespaceConfig:
@@ -32,10 +29,10 @@ def internet_gateway_config(state: NetworkState, vpc: Vpc) -> NamespaceConfig:
     for cidr in vpc.cidrs:
         line = f"route {{}} {cidr} via {HOP} dev vpc onlink"
         items[f"vpc/{cidr}"] = Item(line.format("replace"), line.format("del"), "vpc")
-    return NamespaceConfig(ROUTER_SYSCTLS, items, _one_to_one(mine), ("vpc", "out"))
+    return NamespaceConfig(ROUTER_SYSCTLS, items, _one_to_one(mine, vpc), ("vpc", "out"))
 
 
-def _one_to_one(mine: list[Association]) -> Table:
+def _one_to_one(mine: list[Association], vpc: Vpc) -> Table:
     return Table(
         "ip gateway",
         "  chain prerouting {\n"
@@ -44,6 +41,7 @@ def _one_to_one(mine: list[Association]) -> Table:
         "  }\n"
         "  chain forward {\n"
         "    type filter hook forward priority filter; policy drop;\n"
+        '    iifname "out" ip saddr @inside counter drop comment "an address of the VPC from outside"\n'
         "    ct state established,related ct original ip daddr . ct reply ip saddr @pairs accept\n"
         "    ct state established,related ct reply ip daddr . ct original ip saddr @pairs accept\n"
         '    ct state new iifname "out" ct original ip daddr . ip daddr @pairs accept\n'
@@ -64,6 +62,7 @@ def _one_to_one(mine: list[Association]) -> Table:
             "pairs": NamedSet(
                 "set", "type ipv4_addr . ipv4_addr;", tuple(f"{one.public} . {one.private}" for one in mine)
             ),
+            "inside": NamedSet("set", "type ipv4_addr; flags interval;", vpc.cidrs),
             "associated": NamedSet("set", "type ipv4_addr;", tuple(one.private for one in mine)),
         },
     )
@@ -108,7 +107,10 @@ def endpoint_items(endpoint: InterfaceEndpoint, own: str) -> dict[str, Item]:
 
 
 def endpoint_table(endpoint: InterfaceEndpoint, own: str) -> Table:
-    """TCP only, and to the service only (AWS PrivateLink Guide: interface endpoints support TCP)."""
+    """TCP only, and to the service only (AWS PrivateLink Guide: interface endpoints support TCP).
+
+    Segments are cut to size, and nothing is said about what does not fit ("AWS PrivateLink quotas").
+    """
     return Table(
         "ip gateway",
         "  chain prerouting {\n"
@@ -116,8 +118,10 @@ def endpoint_table(endpoint: InterfaceEndpoint, own: str) -> Table:
         f'    iifname "eth0" ip daddr {endpoint.address} meta l4proto tcp dnat to {endpoint.service}\n'
         "  }\n"
         "  chain input {\n    type filter hook input priority filter; policy drop;\n    counter\n  }\n"
+        "  chain output {\n    type filter hook output priority filter; policy drop;\n    counter\n  }\n"
         "  chain forward {\n"
         "    type filter hook forward priority filter; policy drop;\n"
+        f"    tcp flags syn tcp option maxseg size set {ENDPOINT_MTU - 40}\n"
         "    ct state established,related accept\n"
         '    ct state new iifname "eth0" oifname "svc" ct status dnat accept\n'
         '    counter comment "not for the service"\n'

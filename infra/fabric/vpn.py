@@ -39,7 +39,6 @@ def vpn_gateway_config(state: NetworkState, gateway: VpnGateway, vpc: Vpc) -> Na
     for cidr in vpc.cidrs:
         line = f"route {{}} {cidr} via {HOP} dev vpc onlink"
         items[f"vpc/{cidr}"] = Item(line.format("replace"), line.format("del"), "vpc")
-    silent: list[str] = []
     connections = carried(state, gateway.name)
     for rank, connection in enumerate(connections):
         at = tunnel_device(connection)
@@ -47,10 +46,8 @@ def vpn_gateway_config(state: NetworkState, gateway: VpnGateway, vpc: Vpc) -> Na
         for cidr in connection.routes:
             line = f"route {{}} {cidr} via {HOP} dev {at} onlink metric {rank + 1}"
             items[f"{at}/{cidr}"] = Item(line.format("replace"), line.format("del"), at)
-        if not connection.reports_too_big:
-            silent.append(f'"{at}"')
     table = None
-    if silent:
+    if not all(connection.reports_too_big for connection in connections):
         # The errors about what did not fit into a tunnel go to the VPC: there is no telling whose they are.
         table = Table(
             "ip gateway",

@@ -13,8 +13,11 @@ from kip_conformance.infra.fabric.names import machine_namespace, nic_namespace,
 from kip_conformance.infra.fabric.state import Interface, Vpc
 
 __all__ = [
+    "ENDPOINT_MTU",
     "FIRST_END",
+    "INTERNET_MTU",
     "MACHINE_SYSCTLS",
+    "NAT_MTU",
     "ROUTER_SYSCTLS",
     "SECOND_END",
     "Ends",
@@ -23,6 +26,13 @@ __all__ = [
     "nic_links",
     "wire",
 ]
+
+INTERNET_MTU = 1500
+"""Bytes over an internet gateway; Amazon EC2 User Guide, "Network MTU for your EC2 instance"."""
+ENDPOINT_MTU = 8500
+"""Bytes through an endpoint; AWS PrivateLink Guide, "AWS PrivateLink quotas"."""
+NAT_MTU = 8500
+"""Bytes into a NAT gateway; Amazon VPC User Guide, "NAT gateway basics"."""
 
 ROUTER_SYSCTLS = {
     "ipv4/ip_forward": "1",

@@ -23,6 +23,7 @@ SETTINGS = (
     ("bare", "addr add 10.20.1.77/32 dev lo"),
     ("router", "addr add 10.244.0.1/32 dev lo"),
     ("app", "addr add 10.245.0.1/32 dev lo"),
+    ("webserver", "addr add 10.20.1.20/32 dev lo"),
     ("onprem-node", "addr add 10.250.0.7/32 dev lo"),
     ("onprem-gw", "addr add 10.20.64.5/32 dev lo"),
     ("onprem-gw", "addr add 172.29.1.10/32 dev lo"),

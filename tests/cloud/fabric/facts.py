@@ -12,6 +12,7 @@ from kip_conformance.infra.fabric.nic import METADATA, RESOLVER, TIME
 
 from .packets import Probe
 from .world import (
+    ECR,
     PUBLIC_FAR,
     PUBLIC_NAT,
     PUBLIC_PEERS,
@@ -52,6 +53,7 @@ NO_PEERING = "Amazon VPC Peering Guide, VPC peering limitations"
 PEER_GROUPS = "Amazon VPC Peering Guide, Update your security groups to reference peer security groups"
 S3_ENDPOINT = "AWS PrivateLink Guide, Gateway endpoints for Amazon S3"
 GATEWAY_ENDPOINT = "AWS PrivateLink Guide, Gateway endpoints"
+ENDPOINT_MTU = "AWS PrivateLink Guide, AWS PrivateLink quotas"
 INTERFACE_ENDPOINT = "AWS PrivateLink Guide, Access an AWS service using an interface VPC endpoint"
 VPN = "AWS Site-to-Site VPN User Guide, Route tables and route priority"
 VPN_HOW = "AWS Site-to-Site VPN User Guide, How AWS Site-to-Site VPN works"
@@ -81,6 +83,10 @@ def raw(machine: str, to: str, number: int) -> Probe:
 
 def whole(machine: str, to: str, size: int) -> Probe:
     return Probe(machine, to, "size", 5000, size=size)
+
+
+def segments(machine: str, to: str, port: int = 80) -> Probe:
+    return Probe(machine, to, "mss", port)
 
 
 def opened(by: str) -> str:
@@ -131,6 +137,9 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("bare", "10.20.64.5"), "silent"),
         ("static-beats-propagated", "A static route wins over a propagated one to the same range", PRIORITY,
          tcp("bare", "172.29.1.10"), "silent"),
+        ("reserved-is-silent", "The first four addresses of a subnet are reserved", CIDRS,
+         tcp("bare", "10.20.1.3"), "silent"),
+        ("no-broadcast", "A VPC knows no broadcast", CIDRS, ping("bare", "10.20.1.255"), "silent"),
         # -- internet gateway
         ("out-by-public-address", "The internet sees the associated public address", IGW,
          tcp("web", WEB), opened(PUBLIC_WEB)),
@@ -155,6 +164,10 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("web", PUBLIC_TWO), opened(PUBLIC_WEB)),
         ("other-vpc-by-public", "and so is one of another VPC", EIP,
          tcp("web", PUBLIC_FAR), opened(PUBLIC_WEB)),
+        ("own-public-address", "An instance reaches itself by its public address", EIP,
+         tcp("web", PUBLIC_WEB), opened(PUBLIC_WEB)),
+        ("vpc-without-gateway", "A VPC without an internet gateway has no way out", IGW,
+         tcp("stranger", WEB), "silent"),
         # -- NAT gateway
         ("nat-tcp", "Instances of a private subnet go out with the NAT gateway's public address", NAT,
          tcp("app", WEB), opened(PUBLIC_NAT)),
@@ -165,6 +178,9 @@ FACTS: tuple[Fact, ...] = tuple(
         ("nat-closed-inwards", "Nobody starts a connection through a NAT gateway from outside", NAT,
          tcp("webserver", PUBLIC_NAT), "silent"),
         ("nat-closed-to-the-vpc", "Its private address answers nobody", NAT, tcp("bare", "10.20.1.5"), "silent"),
+        ("nat-to-own-public", "Public addresses of the same VPC are reached through it", NAT,
+         tcp("app", PUBLIC_TWO), opened(PUBLIC_NAT)),
+        ("nat-and-groups", "where groups hold for its public address", NAT, tcp("app", PUBLIC_WEB, 443), "silent"),
         # -- security groups
         ("ingress-denied", "What no inbound rule allows is denied", SG, tcp("bare", "10.20.16.30", 443), "silent"),
         ("egress-denied", "What no outbound rule allows is denied", SG, tcp("quiet", "10.20.2.11"), "silent"),
@@ -175,6 +191,10 @@ FACTS: tuple[Fact, ...] = tuple(
         ("egress-range", "An outbound rule names a range", SG_RULES,
          udp("narrow", "10.20.16.12"), opened("10.20.16.31")),
         ("egress-other-range", "and no other is reached", SG_RULES, udp("narrow", "10.20.2.11"), "silent"),
+        ("egress-group", "An outbound rule names a group", SG_RULES,
+         tcp("narrow", "10.20.2.11", 8080), opened("10.20.16.31")),
+        ("egress-other-group", "and whoever is not in it is not reached", SG_RULES,
+         tcp("narrow", "10.20.16.12", 8080), "silent"),
         ("group-as-source", "A rule for a group admits its members", SG_RULES,
          tcp("other", "10.20.1.30", 8080), opened("10.20.2.11")),
         ("group-as-source-udp", "with a range of ports, by UDP", SG_RULES,
@@ -206,6 +226,10 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("bare", "10.20.16.40"), "silent"),
         ("second-interface-routed", "With a route by source the second one answers", ENI,
          tcp("bare", "10.20.16.41"), opened("10.20.1.20")),
+        ("second-interface-as-source", "and starts connections", ENI,
+         tcp("twin", "10.20.2.11", source="10.20.16.41"), opened("10.20.16.41")),
+        ("second-interface-wrong-source", "which are dropped when they leave by the first one", CHECK,
+         tcp("two", "10.20.2.11", source="10.20.16.40"), "silent"),
         # -- past the groups
         ("metadata-unfiltered", "Metadata is not filtered by groups", SG,
          tcp("quiet", METADATA), opened("10.20.16.30")),
@@ -220,6 +244,8 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("bare", METADATA), "refused"),
         ("resolver-for-the-vpc-only", "The resolver does not answer from outside of the VPC", DNS,
          udp("onprem-host", "10.20.0.2", 53), "silent"),
+        ("resolver-of-the-primary-range", "It is at base + 2 of the primary range only", DNS,
+         udp("bare", "100.64.0.2", 53), "silent"),
         # -- peering
         ("peer-in", "Peered VPCs reach each other by private addresses", PEERING,
          tcp("far", "10.20.1.20"), opened("172.28.1.10")),
@@ -237,6 +263,8 @@ FACTS: tuple[Fact, ...] = tuple(
         ("peer-group-only", "and admits its members only", PEER_GROUPS, tcp("bare", "10.20.1.50"), "silent"),
         ("strangers", "VPCs are isolated, also with equal ranges: each has its own 10.20.1.11", CIDRS,
          tcp("stranger", "10.20.1.11", 443), opened("10.20.16.12")),
+        ("peer-public-stays-public", "A peer's public address is reached by public ones", PEERING,
+         tcp("far", PUBLIC_TWO), opened(PUBLIC_FAR)),
         # -- endpoints
         ("s3-private-source", "By a gateway endpoint S3 sees private addresses", S3_ENDPOINT,
          tcp("app", S3), opened("10.20.16.12")),
@@ -246,6 +274,10 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("stranger", S3), opened("10.20.16.12")),
         ("s3-not-from-vpn", "It cannot be used from the other side of a VPN connection", GATEWAY_ENDPOINT,
          tcp("onprem-host", S3), "silent"),
+        ("s3-only-by-its-table", "Tables without a route do not use it", GATEWAY_ENDPOINT,
+         tcp("lone", S3), "silent"),
+        ("endpoint-is-for-its-service", "It leads to no other service", GATEWAY_ENDPOINT,
+         tcp("stranger", ECR), "silent"),
         ("endpoint-interface", "An interface endpoint is an address of the subnet", INTERFACE_ENDPOINT,
          tcp("app", "10.20.16.200", 443), opened("198.18.0.1")),
         ("endpoint-group", "and has groups", INTERFACE_ENDPOINT, tcp("bare", "10.20.16.200", 443), "silent"),
@@ -259,6 +291,8 @@ FACTS: tuple[Fact, ...] = tuple(
          tcp("onprem-host", "10.20.1.20"), opened(ONPREM_HOST)),
         ("vpn-second-range", "Ranges behind the site are routes of the connection", VPN_HOW,
          tcp("bare", "10.250.0.7"), opened("10.20.1.20")),
+        ("vpn-from-second-range", "and come from there", VPN_HOW,
+         tcp("onprem-node", "10.20.1.20", source="10.250.0.7"), opened("10.250.0.7")),
         ("vpn-needs-a-way-back", "A subnet without a route back does not answer", VPN,
          tcp("onprem-host", "10.20.16.12"), "silent"),
         ("vpn-not-to-internet", "The VPC's internet gateway is not for a site", NO_PEERING,
@@ -276,5 +310,12 @@ FACTS: tuple[Fact, ...] = tuple(
         ("vpn-mtu-out", "A tunnel carries less, and says so to the VPC", MTU,
          whole("bare", ONPREM_HOST, 9001), "fits 1419"),
         ("vpn-mtu-in", "and to the site", MTU, whole("onprem-host", "10.20.1.20", 1500), "fits 1419"),
+        ("endpoint-8500", "8500 bytes through an endpoint", ENDPOINT_MTU, whole("app", S3, 8500), "fits 8500"),
+        ("endpoint-is-silent", "and nothing is said about more", ENDPOINT_MTU, whole("app", S3, 9001), "silent"),
+        ("endpoint-segments", "TCP's segments are cut to that", ENDPOINT_MTU, segments("app", S3), "segments of 8448"),
+        ("endpoint-interface-segments", "at interface endpoints, too", ENDPOINT_MTU,
+         segments("app", "10.20.16.200", 443), "segments of 8448"),
+        ("jumbo-segments", "Segments fill jumbo frames within a VPC", MTU,
+         segments("bare", "10.20.1.40"), "segments of 8949"),
     )
 )  # fmt: skip

@@ -20,7 +20,7 @@ class Probe:
     """`machine` asks `to`.
 
     `protocol`: tcp, udp (of `size` bytes, which may be fragmented), icmp, raw (`port` is the number), or size (`size`
-    bytes in all, which must not be fragmented).
+    bytes in all, which must not be fragmented), or mss (tcp, with the size of its segments).
     """
 
     machine: str

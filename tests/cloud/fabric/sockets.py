@@ -3,7 +3,7 @@
 Runs beside the lab's supervisor with the standard library alone; JSON lines come in on stdin and go out on stdout.
 A TCP listener says who connected and then echoes; a UDP or raw one answers with who asked. Outcomes are texts:
 
-    open from 10.20.1.11    refused    silent    unreachable: No route to host    fits 1500
+    open from 10.20.1.11    refused    silent    unreachable: No route to host    fits 1500    segments of 1448
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ class Sockets:
         with within(wanted["where"]):
             asker = socket.socket(type=kind, proto=proto)
         asker.setblocking(False)
+        if kind != socket.SOCK_STREAM:
+            asker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if wanted["source"] or wanted["source_port"]:
             asker.bind((wanted["source"] or "0.0.0.0", wanted["source_port"]))
         if ttl := wanted["ttl"]:
@@ -163,6 +165,19 @@ class Sockets:
                 return
             except (OSError, IndexError) as error:
                 done(_named(error))
+            self.selector.unregister(asker)
+
+        self.selector.register(asker, selectors.EVENT_READ, ready)
+
+    def _ask_mss(self, wanted, done):
+        """TCP, and how large the segments of the connection are."""
+        asker = self._asker(wanted, socket.SOCK_STREAM)
+        with contextlib.suppress(BlockingIOError):
+            asker.connect((wanted["to"], wanted["port"]))
+
+        def ready(asker):
+            said = asker.recv(100)
+            done(f"segments of {asker.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)}" if said else "closed")
             self.selector.unregister(asker)
 
         self.selector.register(asker, selectors.EVENT_READ, ready)

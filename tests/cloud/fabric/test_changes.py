@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,13 +10,18 @@ from typing import Any
 
 import pytest
 from kip_conformance.infra.fabric.groups import ANYWHERE, Group, GroupRule
-from kip_conformance.infra.fabric.names import lan_namespace, nic_namespace, router_namespace
+from kip_conformance.infra.fabric.names import (
+    internet_gateway_namespace,
+    lan_namespace,
+    nic_namespace,
+    router_namespace,
+)
 from kip_conformance.infra.fabric.nic import METADATA
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.fabric.state import Association, Interface, NetworkState, Route, RouteTable
 
 from .packets import Packets, Probe
-from .world import MAIN, ONPREM, PEER, PUBLIC, PUBLIC_WEB, S3, WEB, world
+from .world import MAIN, ONPREM, PEER, PUBLIC, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
 
 
 @pytest.fixture
@@ -268,6 +274,23 @@ def test_equal_connections_of_two_vpcs_to_an_endpoint_are_kept_apart(packets, as
     """The same private address and port in two VPCs, at the same time."""
     fixed = [Probe("app", S3, "udp", 5000, source_port=40000), Probe("stranger", S3, "udp", 5000, source_port=40000)]
     assert packets.probe(*fixed) == ["open from 10.20.16.12"] * 2
+
+
+def test_private_sources_from_outside_are_dropped(ask, fabric):
+    """Who pretends to be an instance reaches no group that admits instances."""
+    listing = ["nft", "list chain ip gateway forward"]
+    dropped = re.compile(r'packets (\d+) bytes \d+ drop comment "an address of the VPC from outside"')
+
+    def count() -> int:
+        found = dropped.search(
+            fabric.executor.run(listing, netns=internet_gateway_namespace("igw-main")).stdout.decode()
+        )
+        assert found is not None
+        return int(found[1])
+
+    before = count()
+    assert ask("webserver", PUBLIC_TWO, source="10.20.1.20") == "silent"
+    assert count() > before
 
 
 # -- what a fault would break

@@ -105,7 +105,15 @@ GROUPS = (
     Group("friends", (GroupRule("tcp", "friends", (8080, 8080)), GroupRule("udp", "friends", (5000, 5010)))),
     Group("listed", (GroupRule("tcp", "pl-offices", (8080, 8080)), GroupRule("47", "10.20.1.0/24"))),
     Group("quiet", (GroupRule("tcp", "10.20.1.0/24", (80, 80)),), ()),
-    Group("narrow", (), (GroupRule("tcp", ANYWHERE, (80, 80)), GroupRule("udp", "10.20.16.0/22", (5000, 5000)))),
+    Group(
+        "narrow",
+        (),
+        (
+            GroupRule("tcp", ANYWHERE, (80, 80)),
+            GroupRule("udp", "10.20.16.0/22", (5000, 5000)),
+            GroupRule("tcp", "friends", (8080, 8080)),
+        ),
+    ),
     Group("peers", (GroupRule("tcp", "across", (80, 80)),)),
     Group("across"),
     Group("endpoint", (GroupRule("tcp", "10.20.16.0/22", (443, 443)), GroupRule("tcp", "172.28.0.0/18", (443, 443)))),
@@ -160,7 +168,7 @@ def world() -> NetworkState:
         interface_endpoints=(InterfaceEndpoint("ecr", "private-a", "10.20.16.200", ("endpoint",), ECR),),
         lans=(
             Lan("outside", "198.51.100.0/24", is_public=True),
-            Lan("services", "192.0.2.0/24", is_public=True),
+            Lan("services", "192.0.2.0/24", is_public=True, mtu=8500),
             Lan("onprem", ONPREM),
         ),
         hosts=(
