@@ -17,7 +17,6 @@ import base64
 import contextlib
 import grp
 import gzip
-import http.client
 import json
 import os
 import pwd
@@ -28,7 +27,6 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,31 +144,26 @@ def _lines(data: bytes) -> list[bytes]:
 # -- who am I
 
 
-@dataclass
 class Metadata:
     """A session with the metadata service."""
 
-    connection: http.client.HTTPConnection
-    token: str
+    def __init__(self, token: str) -> None:
+        self.token = token
 
     @classmethod
     def reach(cls, patience: float) -> Metadata:
         """Wait until the service gives a token. Raises BootProblem after `patience` seconds, or when it is off."""
         deadline = time.monotonic() + patience
         while True:
-            connection = http.client.HTTPConnection(METADATA, timeout=2)
             try:
-                connection.request("PUT", "/latest/api/token", headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"})
-                answer = connection.getresponse()
-                said = answer.read()
-                if answer.status == 200:
-                    return cls(connection, said.decode())
-                why = f"it answered {answer.status}"
-                if answer.status == 403:
+                status, said = request("PUT", "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds: 300")
+                if status == 200:
+                    return cls(said.decode("ascii"))
+                why = f"it answered {status}"
+                if status == 403:
                     raise BootProblem("the metadata service is off")
-            except (OSError, http.client.HTTPException) as error:
-                why = str(error) or type(error).__name__
-            connection.close()
+            except (OSError, ValueError) as error:
+                why = str(error)
             if time.monotonic() > deadline:
                 raise BootProblem(f"no metadata service within {patience:g} s: {why}")
             time.sleep(0.05)
@@ -178,15 +171,13 @@ class Metadata:
     def get(self, path: str) -> bytes | None:
         """None when there is no such thing. Raises BootProblem."""
         try:
-            self.connection.request("GET", f"/latest/{path}", headers={"X-aws-ec2-metadata-token": self.token})
-            answer = self.connection.getresponse()
-            said = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise BootProblem(f"metadata {path}: {error or type(error).__name__}") from error
-        if answer.status == 404:
+            status, said = request("GET", f"/latest/{path}", f"X-aws-ec2-metadata-token: {self.token}")
+        except (OSError, ValueError) as error:
+            raise BootProblem(f"metadata {path}: {error}") from error
+        if status == 404:
             return None
-        if answer.status != 200:
-            raise BootProblem(f"metadata {path}: the service answered {answer.status}")
+        if status != 200:
+            raise BootProblem(f"metadata {path}: the service answered {status}")
         return said
 
     def require(self, path: str) -> bytes:
@@ -194,6 +185,25 @@ class Metadata:
         if found is None:
             raise BootProblem(f"metadata {path}: there is none")
         return found
+
+
+def request(method: str, path: str, header: str) -> tuple[int, bytes]:
+    """One request on a connection of its own; returns status and body. Raises OSError, and ValueError for no HTTP.
+
+    By hand: importing http.client takes as long as all else that a boot does.
+    """
+    lines = (f"{method} {path} HTTP/1.1", f"Host: {METADATA}", header, "Content-Length: 0", "Connection: close", "", "")
+    with socket.create_connection((METADATA, 80), timeout=2) as connection:
+        connection.sendall("\r\n".join(lines).encode("ascii"))
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+    head, end, body = said.partition(b"\r\n\r\n")
+    first, *headers = head.decode("latin-1").split("\r\n")
+    lengths = [line.partition(":")[2] for line in headers if line.lower().startswith("content-length:")]
+    if not end or not first.startswith("HTTP/1.") or not lengths or int(lengths[0]) != len(body):
+        raise ValueError("the answer is not whole")
+    return int(first.split(" ")[1]), body
 
 
 def use_lease(say: Callable[[str], None]) -> None:

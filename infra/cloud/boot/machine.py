@@ -38,8 +38,12 @@ class InstanceMachine:
         self._boot(lease)
 
     def stop(self) -> None:
-        """End it as if its power was cut: nothing of it runs when this returns. Disk and network stay."""
-        self.control.halt(self.name)
+        """End it as if its power was cut: nothing of it runs when this returns. Disk and network stay.
+
+        Nothing happens when it does not run. Raises HarnessError when it cannot be ended.
+        """
+        if self.name in self.control.status()["machines"]:
+            self.control.halt(self.name)
 
     def reboot(self, lease: LeaseFacts) -> None:
         """Stop and boot again; the console goes on. What user data has done is not done again."""
@@ -48,8 +52,7 @@ class InstanceMachine:
 
     def terminate(self) -> None:
         """End it, running or stopped, and remove its disk. Its network namespace is the network's to remove."""
-        if self.name in self.control.status()["machines"]:
-            self.stop()
+        self.stop()
         shutil.rmtree(self.control.folder.machine(self.name), ignore_errors=True)
 
     def _boot(self, lease: LeaseFacts) -> None:

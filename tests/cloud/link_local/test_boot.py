@@ -214,6 +214,7 @@ def test_a_terminated_machine_leaves_nothing(booting):
     assert booting.start() == "no user data"
     assert booting.run("cat /etc/kip-mark") == ""
     booting.machine.stop()
+    booting.machine.stop()
     booting.machine.terminate()
 
 
