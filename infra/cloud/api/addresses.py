@@ -6,8 +6,10 @@ addresses of each subnet are reserved: the first four and the last ("Amazon VPC 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
+from socket import inet_aton
 from typing import Any
 
 from kip_conformance.infra.cloud.api.call import Refusal
@@ -23,10 +25,10 @@ def network_of(subnet: Any) -> IPv4Network:
     return IPv4Network(subnet.cidr_block, strict=False)
 
 
-def taken_in(backend: Any, subnet: Any) -> set[IPv4Address]:
+def taken_in(backend: Any, subnet: Any) -> set[str]:
     """The addresses that interfaces have in the subnet."""
     return {
-        IPv4Address(entry["PrivateIpAddress"])
+        entry["PrivateIpAddress"]
         for eni in backend.enis.values()
         if eni.subnet.id == subnet.id
         for entry in eni.private_ip_addresses
@@ -54,7 +56,7 @@ def check_free(backend: Any, subnet: Any, address: str, *, besides: Sequence[str
     offset = int(wanted) - int(network.network_address)
     if offset < RESERVED - 1 or wanted == network.broadcast_address:
         raise Refusal("InvalidParameterValue", "Address is in subnet's reserved address range")
-    if wanted in taken_in(backend, subnet) or address in besides:
+    if str(wanted) in taken_in(backend, subnet) or address in besides:
         raise Refusal("InvalidIPAddress.InUse", f"Address {address} is in use.")
 
 
@@ -63,13 +65,10 @@ def take_free(backend: Any, subnet: Any, count: int, *, besides: Sequence[str] =
 
     Raises Refusal (InsufficientFreeAddressesInSubnet) when there are fewer.
     """
-    taken = taken_in(backend, subnet) | {IPv4Address(one) for one in besides}
-    found: list[str] = []
-    for address in _usable(network_of(subnet)):
-        if len(found) == count:
-            break
-        if address not in taken:
-            found.append(str(address))
+    taken = {int.from_bytes(inet_aton(one)) for one in (*taken_in(backend, subnet), *besides)}
+    network = network_of(subnet)
+    usable = range(int(network.network_address) + RESERVED - 1, int(network.broadcast_address))
+    found = [str(IPv4Address(one)) for one in itertools.islice((one for one in usable if one not in taken), count)]
     if len(found) < count:
         raise Refusal(
             "InsufficientFreeAddressesInSubnet",
@@ -96,9 +95,3 @@ def free_public(backend: Any, settings: Settings, count: int = 1, *, last: bool 
     if len(found) < count:
         raise Refusal("InsufficientAddressCapacity", "Not enough available addresses to satisfy your request.", 500)
     return found
-
-
-def _usable(network: IPv4Network) -> Iterator[IPv4Address]:
-    first = int(network.network_address) + RESERVED - 1
-    for number in range(first, int(network.broadcast_address)):
-        yield IPv4Address(number)

@@ -102,7 +102,7 @@ class Application:
 
     def _take_reports(self, request: Any) -> Answer:
         for instance_id, said in json.loads(request.get_data()).items():
-            self.lifecycle.report(instance_id, said["state"], said.get("reason", ""))
+            self.lifecycle.report([instance_id], said["state"], said.get("reason", ""))
         return _json({"version": self.ec2.store.version})
 
     def _view(self, request: Any) -> Answer:

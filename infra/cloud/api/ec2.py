@@ -20,6 +20,7 @@ from kip_conformance.infra.cloud.api.realizer import Realizer
 from kip_conformance.infra.cloud.api.settings import Settings
 from kip_conformance.infra.cloud.api.store import Store
 from kip_conformance.infra.cloud.api.switch import Switch
+from kip_conformance.infra.cloud.api.writing import NotPlain, written
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import camelcase_to_underscores, get_service_model
@@ -93,7 +94,7 @@ class Ec2:
         try:
             call = Call(name, response.params, self.backend(), self.settings, lambda: _members(response, name), work)
             result = ACTIONS[name](call) if name in ACTIONS else None
-            written = _written(response, ActionResult(result)) if result is not None else _by_moto(response, name)
+            answer = _answered(response, name, result) if result is not None else _by_moto(response, name)
             if is_dry:
                 raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         except BaseException as error:
@@ -102,7 +103,7 @@ class Ec2:
             raise _as_refusal(error, name) from error
         if not is_reading and self.store.commit("ec2"):
             self._set_to_work(work)
-        return written
+        return answer
 
     def _set_to_work(self, work: Work) -> None:
         if self.realizer is None:
@@ -155,6 +156,14 @@ def _by_moto(response: Any, name: str) -> Answer:
     if isinstance(result, str):
         return 200, {"Content-Type": "text/xml;charset=UTF-8"}, result.encode()
     raise NotImplementedError("its answer cannot be written")
+
+
+def _answered(response: Any, name: str, result: Mapping[str, Any]) -> Answer:
+    """What a handler of ours gives, which may hold objects of moto's."""
+    try:
+        return 200, {"Content-Type": "text/xml;charset=UTF-8"}, written(name, result)
+    except NotPlain:
+        return _written(response, ActionResult(result))
 
 
 def _written(response: Any, result: Any) -> Answer:

@@ -6,13 +6,13 @@ moto changes states at once and leaves interfaces behind. States and codes: "Ama
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from kip_conformance.infra.cloud.api.call import Call, Refusal, action
 from kip_conformance.infra.cloud.api.interfaces import forget
-from kip_conformance.infra.cloud.api.lookups import all_instances, instance, instances_of
+from kip_conformance.infra.cloud.api.lookups import all_instances, instances_of
 from kip_conformance.infra.cloud.api.public_addresses import give_public, release, take_public
 from kip_conformance.infra.cloud.api.realizer import Realizer, Reported
 from kip_conformance.infra.cloud.api.settings import Settings
@@ -120,33 +120,33 @@ class Lifecycle:
         self._settings = settings
         self.realizer: Realizer | None = None
 
-    def report(self, instance_id: str, state: Reported, reason: str = "") -> None:
-        """Take up a report; one that fits no state any more (an instance terminated meanwhile) changes nothing.
+    def report(self, instance_ids: Sequence[str], state: Reported, reason: str = "") -> None:
+        """Take up a report; where it fits no state any more (an instance terminated meanwhile) it changes nothing.
 
         Raises ValueError for an instance or a state that does not exist.
         """
+        if state not in ("running", "stopped", "terminated", "failed"):
+            raise ValueError(f"a report is running, stopped, terminated or failed, not {state!r}")
         with self._store.lock:
             try:
-                machine = instance(self._backend(), instance_id)
+                machines = instances_of(self._backend(), instance_ids)
             except Refusal as refusal:
                 raise ValueError(refusal.message) from refusal
-            if state == "running":
-                if machine.state == "pending":
-                    enter(machine, "running")
-            elif state == "stopped":
-                if machine.state == "stopping":
-                    self._end_stop(machine)
-            elif state == "terminated":
-                if machine.state == "shutting-down":
-                    self._end(machine)
-            elif state == "failed":
-                if machine.state == "pending":
-                    explain(machine, "Server.InternalError", reason or "Internal error on launch")
-                    self._end(machine)
-            else:
-                raise ValueError(f"a report is running, stopped, terminated or failed, not {state!r}")
+            for machine in machines:
+                self._take(machine, state, reason)
             if self._store.commit("ec2") and self.realizer is not None:
                 self.realizer.changed(self._store.version)
+
+    def _take(self, machine: Any, state: Reported, reason: str) -> None:
+        if state == "running" and machine.state == "pending":
+            enter(machine, "running")
+        elif state == "stopped" and machine.state == "stopping":
+            self._end_stop(machine)
+        elif state == "terminated" and machine.state == "shutting-down":
+            self._end(machine)
+        elif state == "failed" and machine.state == "pending":
+            explain(machine, "Server.InternalError", reason or "Internal error on launch")
+            self._end(machine)
 
     def resume(self) -> None:
         """Tell the Realizer what was under way when the last server ended, and forget what ended long ago."""

@@ -17,8 +17,8 @@ Reported = Literal["running", "stopped", "terminated", "failed"]
 class Reports(Protocol):
     """What a Realizer tells the API; from any thread."""
 
-    def report(self, instance_id: str, state: Reported, reason: str = "") -> None:
-        """The instance has arrived in a state. `failed`, with a reason, ends one that could not be started."""
+    def report(self, instance_ids: Sequence[str], state: Reported, reason: str = "") -> None:
+        """Instances have arrived in a state. `failed`, with a reason, ends those that could not be started."""
 
 
 class Realizer(Protocol):
@@ -50,13 +50,13 @@ class AtOnce:
         self._reports = reports
 
     def start(self, instance_ids: Sequence[str]) -> None:
-        self._all(instance_ids, "running")
+        self._reports.report(instance_ids, "running")
 
     def stop(self, instance_ids: Sequence[str]) -> None:
-        self._all(instance_ids, "stopped")
+        self._reports.report(instance_ids, "stopped")
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        self._all(instance_ids, "terminated")
+        self._reports.report(instance_ids, "terminated")
 
     def reboot(self, instance_ids: Sequence[str]) -> None:
         pass
@@ -66,10 +66,6 @@ class AtOnce:
 
     def console(self, instance_id: str) -> bytes:
         return b""
-
-    def _all(self, instance_ids: Sequence[str], state: Reported) -> None:
-        for instance_id in instance_ids:
-            self._reports.report(instance_id, state)
 
 
 class External:
