@@ -64,7 +64,8 @@ def modify(call: Call) -> Mapping[str, Any]:
 
 
 def _user_data(given: Any) -> str | None:
-    text = given.decode() if isinstance(given, bytes) else str(given or "")
+    # Of this action's form moto has decoded it already, of Attribute and Value it has not.
+    text = base64.b64encode(given).decode() if isinstance(given, bytes) else str(given or "")
     if len(decoded(text)) > USER_DATA_LIMIT:
         raise Refusal("InvalidParameterValue", f"User data is limited to {USER_DATA_LIMIT} bytes")
     return text or None

@@ -20,6 +20,7 @@ from kip_conformance.infra.cloud.api.realizer import Realizer
 from kip_conformance.infra.cloud.api.settings import Settings
 from kip_conformance.infra.cloud.api.store import Store
 from kip_conformance.infra.cloud.api.switch import Switch
+from kip_conformance.infra.cloud.api.unsimulated import check_simulated
 from kip_conformance.infra.cloud.api.writing import NotPlain, written
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
@@ -35,7 +36,7 @@ READING = ("Describe", "Get", "List", "Search")
 CODES = {
     "InvalidVpcPeeringConnectionId.NotFound": "InvalidVpcPeeringConnectionID.NotFound",
     "InvalidVpcCidrBlockAssociationIdError.NotFound": "InvalidVpcCidrBlockAssociationID.NotFound",
-    "InvalidGateway.NotFound": "InvalidInternetGatewayID.NotFound",
+    "NoSuchEntity": "InvalidParameterValue",
 }
 
 
@@ -84,6 +85,7 @@ class Ec2:
         for member in model.input_shape.required_members if model.input_shape else []:
             if response.params.get(member) in (None, "", []):
                 raise Refusal("MissingParameter", f"The request must contain the parameter {member}")
+        check_simulated(name, response.params)
         check_ids(name, response.params)
         return str(name)
 

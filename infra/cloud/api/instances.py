@@ -44,6 +44,13 @@ class Plan:
 
 @action("RunInstances")
 def run(call: Call) -> Mapping[str, Any]:
+    if template := call.params.get("LaunchTemplate"):
+        # "Any parameters that you specify in RunInstances override the same parameters in the launch template."
+        call.params = {**call.backend._get_template_from_args(template).data, **call.params}
+        # A template has its user data as an object of moto's around the text.
+        call.params["UserData"] = str(call.params.get("UserData") or "")
+    if not call.params.get("ImageId"):
+        raise Refusal("MissingParameter", "The request must contain the parameter ImageId")
     reservation_id = once(call, lambda: _launch(call))
     return reservation(call.backend, call.backend.reservations[reservation_id])
 
@@ -78,7 +85,7 @@ def _plan(call: Call) -> Plan:
     least, most = int(params["MinCount"]), int(params["MaxCount"])
     if not 0 < least <= most:
         raise Refusal("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
-    image_id = call.text("ImageId")
+    image_id = call.params["ImageId"]
     if image_id not in call.backend.amis:
         raise Refusal("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     check_type(params.get("InstanceType", "m1.small"))

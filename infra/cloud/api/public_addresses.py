@@ -11,13 +11,65 @@ from typing import Any
 
 from kip_conformance.infra.cloud.api.addresses import free_public
 from kip_conformance.infra.cloud.api.call import Call, Refusal, action
+from kip_conformance.infra.cloud.api.describing import Described, describe
 from kip_conformance.infra.cloud.api.errors import unknown
 from kip_conformance.infra.cloud.api.lookups import instance, interface, is_attached_to_internet
 from kip_conformance.infra.cloud.api.settings import Settings
+from kip_conformance.infra.cloud.api.shapes.interfaces import tags
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.utils import random_eip_association_id
 
 __all__ = ["allocated", "associate_with", "give_public", "release", "take_public"]
+
+
+def _shape(backend: Any, eip: Any) -> dict[str, Any]:
+    shape = {
+        "AllocationId": eip.allocation_id,
+        "Domain": "vpc",
+        "NetworkBorderGroup": backend.region_name,
+        "PublicIp": eip.public_ip,
+        "PublicIpv4Pool": "amazon",
+        "Tags": tags(backend, eip.allocation_id),
+    }
+    if eip.eni is not None:
+        shape |= {
+            "AssociationId": eip.association_id,
+            "NetworkInterfaceId": eip.eni.id,
+            "NetworkInterfaceOwnerId": backend.account_id,
+            "PrivateIpAddress": eip.kip_private,
+        }
+        if eip.eni.instance is not None:
+            shape["InstanceId"] = eip.eni.instance.id
+    return shape
+
+
+def _asked_for(call: Call) -> list[dict[str, Any]]:
+    """The addresses, or those of PublicIps."""
+    shapes = [_shape(call.backend, one) for one in call.backend.addresses]
+    wanted = call.params.get("PublicIps")
+    for public in wanted or []:
+        if public not in [one["PublicIp"] for one in shapes]:
+            raise Refusal("InvalidAddress.NotFound", f"Address '{public}' not found.")
+    return [one for one in shapes if not wanted or one["PublicIp"] in wanted]
+
+
+describe(
+    "DescribeAddresses",
+    Described(
+        "Addresses", "AllocationIds", "AllocationId", "eipalloc", _asked_for,
+        {
+            "allocation-id": "AllocationId",
+            "association-id": "AssociationId",
+            "domain": "Domain",
+            "instance-id": "InstanceId",
+            "network-border-group": "NetworkBorderGroup",
+            "network-interface-id": "NetworkInterfaceId",
+            "network-interface-owner-id": "NetworkInterfaceOwnerId",
+            "private-ip-address": "PrivateIpAddress",
+            "public-ip": "PublicIp",
+        },
+    ),
+)  # fmt: skip
 
 
 def allocated(backend: Any, allocation_id: str) -> Any:

@@ -14,6 +14,8 @@ from kip_conformance.infra.cloud.api.call import Call, Refusal
 
 __all__ = ["once"]
 
+KEPT = 2000
+
 
 def once(call: Call, make: Callable[[], str]) -> str:
     """The id that `make` gives, or gave when this token came first; `make` runs once a token.
@@ -35,4 +37,7 @@ def once(call: Call, make: Callable[[], str]) -> str:
         return found[1]
     made = make()
     known[call.name, token] = digest, made
+    # Clients of the API send a token with most calls; those of long ago are of no use to anybody.
+    while len(known) > KEPT:
+        del known[next(iter(known))]
     return made

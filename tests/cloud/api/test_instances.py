@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -188,6 +189,26 @@ def test_several_interfaces_at_launch(cloud, refused):
         cloud.run(NetworkInterfaces=[{"DeviceIndex": index, "SubnetId": one} for index in range(4)])
 
 
+def test_a_launch_template(cloud):
+    """RunInstances: LaunchTemplate; what the call says itself overrides it."""
+    data = {"ImageId": "ami-0d00000000000debd", "InstanceType": "t3.large", "UserData": "IyEvYmluL3NoCg=="}
+    name = f"template-of-{cloud.vpc}"
+    cloud.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    options = {"LaunchTemplate": {"LaunchTemplateName": name}, "MinCount": 1, "MaxCount": 1, "SubnetId": cloud.subnet()}
+    one = cloud.ec2.run_instances(**options)["Instances"][0]
+    two = cloud.ec2.run_instances(**options, InstanceType="t3.small")["Instances"][0]
+    assert (one["InstanceType"], two["InstanceType"]) == ("t3.large", "t3.small")
+    found = cloud.ec2.describe_instance_attribute(InstanceId=one["InstanceId"], Attribute="userData")
+    assert found["UserData"]["Value"] == data["UserData"]
+
+
+def test_several_clients_at_once_share_nothing(cloud, addresses):
+    subnet = cloud.subnet()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: cloud.run(subnet), range(24)))
+    assert len({address for one in made for address in addresses(one)}) == 24
+
+
 def test_tags_of_a_launch(cloud):
     """RunInstances: TagSpecification.N, for instances and for network interfaces."""
     made = cloud.run(
@@ -212,6 +233,9 @@ def test_what_changes_only_while_stopped(cloud, refused):
     cloud.ec2.stop_instances(InstanceIds=[instance])
     modify(InstanceId=instance, InstanceType={"Value": "t3.large"})
     assert cloud.instance(instance)["InstanceType"] == "t3.large"
+    modify(InstanceId=instance, UserData={"Value": b"#!/bin/sh\necho again\n"})
+    found = cloud.ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")["UserData"]["Value"]
+    assert base64.b64decode(found) == b"#!/bin/sh\necho again\n"
 
 
 def test_source_dest_check_is_the_interfaces(cloud):

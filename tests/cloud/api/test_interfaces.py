@@ -154,6 +154,9 @@ def test_a_secondary_address_has_an_elastic_one_of_its_own(cloud, subnet, refuse
     for private in ("10.20.1.4", "10.20.1.5"):
         eip = cloud.ec2.allocate_address(Domain="vpc")["AllocationId"]
         cloud.ec2.associate_address(AllocationId=eip, NetworkInterfaceId=interface, PrivateIpAddress=private)
+    filters = [{"Name": "network-interface-id", "Values": [interface]}]
+    found = cloud.ec2.describe_addresses(Filters=filters)["Addresses"]
+    assert [one["PrivateIpAddress"] for one in found] == ["10.20.1.4", "10.20.1.5"]
     public = [one["Association"]["PublicIp"] for one in cloud.interface(interface)["PrivateIpAddresses"]]
     assert len(set(public)) == 2
     with refused("InvalidParameterValue"):

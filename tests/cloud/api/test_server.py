@@ -245,6 +245,24 @@ def test_an_action_that_is_not_simulated_says_so(cloud, refused):
         cloud.ec2.create_verified_access_instance()
 
 
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [
+        ("create_network_acl", {}),
+        ("create_transit_gateway", {}),
+        ("create_vpc", {"CidrBlock": "10.0.0.0/16", "AmazonProvidedIpv6CidrBlock": True}),
+        ("associate_subnet_cidr_block", {"Ipv6CidrBlock": "2001:db8::/64"}),
+        ("request_spot_instances", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_would_do_nothing_is_refused(cloud, refused, call, options):
+    """Of what is not simulated nothing can be made, though moto would take it."""
+    needed = {"create_network_acl": {"VpcId": cloud.vpc}, "associate_subnet_cidr_block": {"SubnetId": cloud.subnet()}}
+    with refused("UnsupportedOperation"):
+        getattr(cloud.ec2, call)(**options, **needed.get(call, {}))
+
+
 def test_another_region_is_refused(server, refused):
     """There is one region; a client of another one would wait for its instances for ever."""
     import boto3
