@@ -99,11 +99,12 @@ class Ec2:
             answer = _answered(response, name, result) if result is not None else _by_moto(response, name)
             if is_dry:
                 raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+            has_changed = not is_reading and self.store.commit("ec2")
         except BaseException as error:
             if not is_reading or is_dry:
                 self.store.undo("ec2")
             raise _as_refusal(error, name) from error
-        if not is_reading and self.store.commit("ec2"):
+        if has_changed:
             self._set_to_work(work)
         return answer
 

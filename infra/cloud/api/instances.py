@@ -19,7 +19,7 @@ from kip_conformance.infra.cloud.api.interfaces import (
     is_in_use,
     make_interface,
 )
-from kip_conformance.infra.cloud.api.lookups import all_subnets, groups_for, interface, subnet
+from kip_conformance.infra.cloud.api.lookups import all_instances, all_subnets, groups_for, interface, subnet
 from kip_conformance.infra.cloud.api.public_addresses import give_public
 from kip_conformance.infra.cloud.api.shapes.instances import reservation
 from kip_conformance.infra.cloud.api.tokens import once
@@ -29,6 +29,7 @@ from moto.ec2.utils import filter_iam_instance_profiles, random_reservation_id
 __all__ = ["USER_DATA_LIMIT"]
 
 USER_DATA_LIMIT = 16384
+MOST_INSTANCES = 1000
 EXCLUSIVE = ("SubnetId", "SecurityGroupIds", "PrivateIpAddress")
 
 
@@ -85,6 +86,12 @@ def _plan(call: Call) -> Plan:
     least, most = int(params["MinCount"]), int(params["MaxCount"])
     if not 0 < least <= most:
         raise Refusal("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
+    living = sum(one.state != "terminated" for one in all_instances(call.backend))
+    if living + least > MOST_INSTANCES:
+        raise Refusal(
+            "InstanceLimitExceeded", f"You have requested more instances than your limit of {MOST_INSTANCES}."
+        )
+    most = min(most, MOST_INSTANCES - living)
     image_id = call.params["ImageId"]
     if image_id not in call.backend.amis:
         raise Refusal("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")

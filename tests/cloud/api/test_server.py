@@ -11,14 +11,41 @@ import sys
 import threading
 import urllib.parse
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
+from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.view import CloudView
+from kip_conformance.infra.errors import HarnessError
 
 
 def view_of(asked, server, query=""):
     return CloudView.from_json(asked(server, f"view{query}")[1])
+
+
+def test_a_follower_sees_each_change(own_server, cloud_of):
+    """infra/cloud/client.py: what the fabric follows."""
+    server = own_server("--machines", "external")
+    cloud, client = cloud_of(server.client()), CloudClient(server.url)
+    views = client.views()
+    first = next(views)
+    vpc = cloud.make_vpc()
+    assert vpc in [one.id for one in next(views).vpcs]
+    assert vpc not in [one.id for one in first.vpcs]
+    cloud.vpc = vpc
+    instance = cloud.run(cloud.subnet())["InstanceId"]
+    client.report([instance], "running")
+    assert next(view for view in views if any(one.state == "running" for one in view.instances))
+    client.set_faults([{"action": "DescribeVpcs", "code": "Unavailable", "times": 1}])
+    with pytest.raises(ClientError):
+        cloud.ec2.describe_vpcs()
+    with pytest.raises(HarnessError, match="flying"):
+        client.report([instance], "flying")
+    server.stop()
+    with pytest.raises(HarnessError, match="is away"):
+        client.view()
 
 
 def described(ec2):
@@ -297,6 +324,25 @@ def test_a_state_that_cannot_be_read_is_one_clear_line(tmp_path):
     assert done.returncode == 10
     assert len(done.stderr.splitlines()) == 1
     assert "ec2.state cannot be read" in done.stderr
+
+
+def test_the_address_is_all_that_a_client_needs(server, monkeypatch):
+    """AWS SDKs and Tools Reference Guide, Service-specific endpoints: AWS_ENDPOINT_URL."""
+    import boto3
+
+    for name, value in (
+        ("AWS_ENDPOINT_URL", server.url),
+        ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAAAAAAAAAAAAAAAAA"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+    ):
+        monkeypatch.setenv(name, value)
+    page = (Path(__file__).parents[3] / "docs" / "cloud.md").read_text()
+    code = next(part for part in page.split("```python\n")[1:] if "boto3" in part).partition("```")[0]
+    seen: dict[str, Any] = {}
+    exec(code, seen)
+    shown = boto3.client("ec2").describe_instances(InstanceIds=[seen["instance"]])["Reservations"][0]["Instances"][0]
+    assert shown["State"]["Name"] == "running"
 
 
 def test_sigterm_ends_it_in_order(own_server, cloud_of):
