@@ -47,13 +47,23 @@ class Plan:
 def run(call: Call) -> Mapping[str, Any]:
     if template := call.params.get("LaunchTemplate"):
         # "Any parameters that you specify in RunInstances override the same parameters in the launch template."
-        call.params = {**call.backend._get_template_from_args(template).data, **call.params}
+        call.params = {**_template(call, template), **call.params}
         # A template has its user data as an object of moto's around the text.
         call.params["UserData"] = str(call.params.get("UserData") or "")
     if not call.params.get("ImageId"):
         raise Refusal("MissingParameter", "The request must contain the parameter ImageId")
     reservation_id = once(call, lambda: _launch(call))
     return reservation(call.backend, call.backend.reservations[reservation_id])
+
+
+def _template(call: Call, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a launch template's version, the default one if none is named."""
+    if not wanted.get("LaunchTemplateId") and not wanted.get("LaunchTemplateName"):
+        raise Refusal("MissingParameter", "Either a launch template ID or a launch template name must be specified.")
+    try:
+        return dict(call.backend._get_template_from_args(wanted).data)
+    except IndexError as error:
+        raise Refusal("InvalidLaunchTemplateId.NotFound", "The specified launch template does not exist.") from error
 
 
 def _launch(call: Call) -> str:

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -91,21 +90,35 @@ def _prepare_moto(settings: Settings) -> None:
     _import_with_one_region(settings.region)
 
 
+class _OneRegion:
+    """Says of every service that it is in one region, as boto3's Session says where the world's are."""
+
+    region = ""
+
+    def get_available_regions(self, _service: str, partition_name: str = "aws", **_more: Any) -> list[str]:
+        return [self.region] if partition_name == "aws" else []
+
+    def get_available_partitions(self) -> list[str]:
+        return ["aws"]
+
+
 def _import_with_one_region(region: str) -> None:
-    """Import moto's EC2 without what it knows of instance types in other regions: half a second of JSON."""
-    from moto.utilities import utils
+    """Import moto while the world has one region: reading about the others takes as long as all the rest."""
+    import boto3
 
-    load = utils.load_resource
+    listdir, session = os.listdir, boto3.Session
 
-    def load_some(name: str) -> Any:
-        return load(name) if "offerings" not in name or Path(name).name.startswith(f"{region}.") else []
+    def list_some(path: Any = ".") -> Any:
+        names = listdir(path)
+        # A file for each region says which instance types it offers, and moto reads them all.
+        return [name for name in names if region in name] if "instance_type_offerings/" in str(path) else names
 
-    utils.load_resource = load_some
+    _OneRegion.region = region
+    boto3.Session, os.listdir = _OneRegion, list_some
     try:
-        import moto.ec2.models.instance_types
+        import moto.ec2.models  # noqa: F401
     finally:
-        utils.load_resource = load
-        moto.ec2.models.instance_types.load_resource = load
+        boto3.Session, os.listdir = session, listdir
 
 
 def _assembled(settings: Settings, *, is_external: bool, consoles: str) -> tuple[Any, Any]:

@@ -189,7 +189,7 @@ def test_several_interfaces_at_launch(cloud, refused):
         cloud.run(NetworkInterfaces=[{"DeviceIndex": index, "SubnetId": one} for index in range(4)])
 
 
-def test_a_launch_template(cloud):
+def test_a_launch_template(cloud, refused):
     """RunInstances: LaunchTemplate; what the call says itself overrides it."""
     data = {"ImageId": "ami-0d00000000000debd", "InstanceType": "t3.large", "UserData": "IyEvYmluL3NoCg=="}
     name = f"template-of-{cloud.vpc}"
@@ -200,6 +200,8 @@ def test_a_launch_template(cloud):
     assert (one["InstanceType"], two["InstanceType"]) == ("t3.large", "t3.small")
     found = cloud.ec2.describe_instance_attribute(InstanceId=one["InstanceId"], Attribute="userData")
     assert found["UserData"]["Value"] == data["UserData"]
+    with refused("InvalidLaunchTemplateId.NotFound"):
+        cloud.ec2.run_instances(**{**options, "LaunchTemplate": {"LaunchTemplateId": "lt-0123456789abcdef0"}})
 
 
 def test_several_clients_at_once_share_nothing(cloud, addresses):
