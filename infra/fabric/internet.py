@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from kip_conformance.infra.fabric.config import HOP, Item, NamedSet, NamespaceConfig, Table, hop_items
 from kip_conformance.infra.fabric.names import Numbers, device
 from kip_conformance.infra.fabric.networks import Lan
+from kip_conformance.infra.fabric.ranges import joined
 from kip_conformance.infra.fabric.state import NetworkState
 from kip_conformance.infra.fabric.wires import ENDPOINT_MTU, FIRST_END, ROUTER_SYSCTLS, address_mac
 
@@ -93,7 +94,7 @@ def _endpoint_items(at: str, mark: int) -> dict[str, Item]:
 def _table(state: NetworkState, marks: Mapping[str, int]) -> Table:
     """Marks and zones for gateway endpoints, and that they lead to their service alone."""
     ends = {one.name: device("s", one.name) for one in state.gateway_endpoints}
-    lists = {one.name: one.cidrs for one in state.prefix_lists}
+    lists = {one.name: joined(one.cidrs) for one in state.prefix_lists}
     zones = "".join(f'    iifname "{at}" ct original zone set {marks[name]}\n' for name, at in ends.items())
     allowed = tuple(f'"{ends[e.name]}" . {cidr}' for e in state.gateway_endpoints for cidr in lists[e.prefix_list])
     return Table(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, collapse_addresses
-
 from kip_conformance.infra.fabric.config import NamedSet
 from kip_conformance.infra.fabric.names import set_name
+from kip_conformance.infra.fabric.ranges import joined
 from kip_conformance.infra.fabric.state import NetworkState
 
 __all__ = ["Members"]
@@ -21,10 +20,7 @@ class Members:
     def __init__(self, state: NetworkState) -> None:
         self._found: dict[tuple[str, str], list[str]] = {}
         self._peers = {vpc.name: (vpc.name, *state.peers_of(vpc.name)) for vpc in state.vpcs}
-        self._lists = {
-            one.name: tuple(str(net) for net in collapse_addresses(IPv4Network(cidr) for cidr in one.cidrs))
-            for one in state.prefix_lists
-        }
+        self._lists = {one.name: joined(one.cidrs) for one in state.prefix_lists}
         self._names = {group.name: set_name("g", group.name) for group in state.groups}
         self._names |= {one.name: set_name("p", one.name) for one in state.prefix_lists}
         for interface in state.interfaces:

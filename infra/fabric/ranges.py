@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 
-__all__ = ["network", "overlapping"]
+__all__ = ["joined", "network", "overlapping"]
 
 
 @lru_cache(maxsize=4096)
 def network(text: str) -> IPv4Network:
     """Raises ValueError for what is no range."""
     return IPv4Network(text)
+
+
+def joined(texts: Iterable[str]) -> tuple[str, ...]:
+    """The same addresses as ranges that neither overlap nor touch: nft refuses the others."""
+    return tuple(str(one) for one in collapse_addresses(network(text) for text in texts))
 
 
 def overlapping(texts: Sequence[str], others: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:

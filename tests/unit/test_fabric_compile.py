@@ -98,6 +98,14 @@ def test_the_same_is_nothing():
     assert changes(first, second).steps == ()
 
 
+def test_an_interface_has_the_link_address_that_it_is_given():
+    given = replace(GOOD.interfaces[0], mac="0e:12:34:56:78:9a")
+    compiled = compile_state(replace(GOOD, interfaces=(given, *GOOD.interfaces[1:])))
+
+    assert "address 0e:12:34:56:78:9a" in compiled.links["left/machine"].add
+    assert "lladdr 0e:12:34:56:78:9a dev ins" in compiled.namespaces["nic-left"].items["neighbour"].add
+
+
 def config(*items: Item, table: Table | None = None) -> NamespaceConfig:
     return NamespaceConfig({}, {item.add: item for item in items}, table)
 

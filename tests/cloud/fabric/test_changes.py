@@ -21,7 +21,7 @@ from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.fabric.state import Association, Interface, NetworkState, Route, RouteTable
 
 from .packets import Packets, Probe
-from .world import MAIN, ONPREM, PEER, PUBLIC, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
+from .world import ECR, MAIN, ONPREM, PEER, PUBLIC, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
 
 
 @pytest.fixture
@@ -128,6 +128,23 @@ def test_a_rule_reaches_connections_through_a_new_member_at_once(changed, ask):
     with changed(interfaces=reinterfaced("eni-bare", groups=("open", "friends"))):
         assert ask("bare", "10.20.1.30", port=8080) == "open from 10.20.1.20"
     assert ask("bare", "10.20.1.30", port=8080) == "silent"
+
+
+def test_a_prefix_list_grows_and_shrinks_for_every_rule_and_route(changed, ask):
+    """Amazon VPC User Guide, Consolidate and manage network CIDR blocks with managed prefix lists."""
+    services, offices = world().prefix_lists
+    touching = (services, replace(offices, cidrs=(*offices.cidrs, "10.20.2.128/25", "10.20.1.0/24", "10.20.1.16/28")))
+    wider = (replace(services, cidrs=(*services.cidrs, "192.0.2.16/29", "192.0.2.0/26")), offices)
+    assert ask("bare", "10.20.1.30", port=8080) == "silent"
+    with changed(prefix_lists=touching):
+        assert ask("bare", "10.20.1.30", port=8080) == "open from 10.20.1.20"
+        assert ask("onprem-host", "10.20.1.30", port=8080) == "open from 192.168.50.10"
+    assert ask("bare", "10.20.1.30", port=8080) == "silent"
+    assert ask("stranger", ECR) == "silent"
+    with changed(prefix_lists=wider):
+        assert ask("stranger", ECR) == "open from 10.20.16.12"
+        assert ask("stranger", S3) == "open from 10.20.16.12"
+    assert ask("stranger", ECR) == "silent"
 
 
 def test_a_change_of_another_rule_disturbs_no_connection(changed, packets, kept):
