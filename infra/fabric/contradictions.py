@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, ip_network
 
 from kip_conformance.infra.fabric.gateway_contradictions import gateway_contradictions
 from kip_conformance.infra.fabric.groups import GroupRule
@@ -229,9 +229,9 @@ def _peers(state: NetworkState) -> list[str]:
 def _rule(rule: GroupRule, known: Iterable[str]) -> Iterator[str]:
     if rule.peer not in known:
         try:
-            IPv4Network(rule.peer)
-        except (AddressValueError, NetmaskValueError, ValueError):
-            yield f"{rule.peer} is no group, no prefix list and no IPv4 range"
+            ip_network(rule.peer)
+        except ValueError:
+            yield f"{rule.peer} is no group, no prefix list and no range"
     is_number = rule.protocol.isdigit() and int(rule.protocol) < 256
     if rule.protocol not in _PROTOCOLS and not is_number:
         yield f"no protocol {rule.protocol}"

@@ -43,9 +43,8 @@ def _gateways(state: NetworkState) -> Iterator[str]:
 
 
 def _associations(state: NetworkState) -> Iterator[str]:
-    addresses = {one.name: (one.subnet, one.addresses) for one in state.interfaces}
-    addresses |= {one.name: (one.subnet, (one.address,)) for one in state.nat_gateways}
-    with_gateway = {one.vpc for one in state.internet_gateways}
+    addresses = {one.name: one.addresses for one in state.interfaces}
+    addresses |= {one.name: (one.address,) for one in state.nat_gateways}
     segments = [lan for lan in state.lans if lan.is_public]
     for name, count in Counter(one.public for one in state.associations).items():
         if count > 1:
@@ -58,11 +57,8 @@ def _associations(state: NetworkState) -> Iterator[str]:
         if one.interface not in addresses:
             yield f"{where}: no interface or NAT gateway {one.interface}"
             continue
-        subnet, own = addresses[one.interface]
-        if one.private not in own:
+        if one.private not in addresses[one.interface]:
             yield f"{where}: {one.private} is no address of {one.interface}"
-        if state.has_subnet(subnet) and state.vpc_at(subnet).name not in with_gateway:
-            yield f"{where}: the VPC of {one.interface} has no internet gateway"
         for lan in segments:
             if IPv4Address(one.public) in lan.network:
                 yield f"{where} is an address of network {lan.name}"

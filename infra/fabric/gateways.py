@@ -32,7 +32,10 @@ class InternetGateway:
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """One public address stands for one private address of an interface or NAT gateway, primary or secondary."""
+    """One public address stands for one private address of an interface or NAT gateway, primary or secondary.
+
+    It has no effect while the VPC has no internet gateway.
+    """
 
     public: str
     interface: str

@@ -18,13 +18,17 @@ class GroupRule:
 
     `protocol` is `all`, `tcp`, `udp`, `icmp` or an IP protocol number as text. `peer` is a CIDR, the name of a group
     or the name of a prefix list; a group stands for the private addresses of its members in the same VPC and in
-    peered ones, never for their public addresses. `ports` are inclusive, None for all; of `icmp` they are type and
-    code, -1 for any.
+    peered ones, never for their public addresses. An IPv6 range is nobody's: there is no IPv6 here. `ports` are
+    inclusive, None for all; of `icmp` they are type and code, -1 for any.
     """
 
     protocol: str
     peer: str
     ports: tuple[int, int] | None = None
+
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.peer
 
     @property
     def is_anywhere(self) -> bool:

@@ -57,7 +57,7 @@ def internet_config(state: NetworkState, numbers: Numbers) -> NamespaceConfig:
     for at in public.values():
         items |= hop_items(at, FIRST_END)
     gateways = _gateway_of(state)
-    for association in state.associations:
+    for association in (one for one in state.associations if gateways[one.interface]):
         at = public[gateways[association.interface]]
         line = f"route {{}} {association.public} via {HOP} dev {at} onlink"
         items[f"public/{association.public}"] = Item(line.format("replace"), line.format("del"), at)
@@ -75,7 +75,7 @@ def internet_config(state: NetworkState, numbers: Numbers) -> NamespaceConfig:
 
 
 def _gateway_of(state: NetworkState) -> dict[str, str]:
-    """The internet gateway of whatever can have a public address, by name."""
+    """The internet gateway of whatever can have a public address, by name; "" where the VPC has none."""
     of_vpc = {one.vpc: one.name for one in state.internet_gateways}
     places = [(one.name, one.subnet) for one in state.interfaces]
     places += [(one.name, one.subnet) for one in state.nat_gateways]

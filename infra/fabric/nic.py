@@ -120,6 +120,8 @@ def _rules(members: Members, groups: list[Group], *, is_ingress: bool) -> str:
     for group in groups:
         comment = f'comment "{_quotable(group.name)}"'
         for rule in group.ingress if is_ingress else group.egress:
+            if rule.is_ipv6:
+                continue
             match = _match(members, rule, is_ingress=is_ingress)
             tracked.append(f"    {match}counter accept {comment}\n")
             if protocols := _untracked(rule, back):

@@ -106,6 +106,15 @@ def test_an_interface_has_the_link_address_that_it_is_given():
     assert "lladdr 0e:12:34:56:78:9a dev ins" in compiled.namespaces["nic-left"].items["neighbour"].add
 
 
+def test_rules_for_ipv6_let_nobody_pass():
+    groups = (Group("open", (GroupRule("tcp", "::/0", (80, 80)),), (GroupRule("all", "::/0"),)),)
+    table = compile_state(replace(GOOD, groups=groups)).namespaces["nic-left"].table
+
+    assert table is not None
+    assert 'accept comment "open"' not in table.chains
+    assert "::" not in table.chains
+
+
 def config(*items: Item, table: Table | None = None) -> NamespaceConfig:
     return NamespaceConfig({}, {item.add: item for item in items}, table)
 

@@ -21,7 +21,7 @@ from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.fabric.state import Association, Interface, NetworkState, Route, RouteTable
 
 from .packets import Packets, Probe
-from .world import ECR, MAIN, ONPREM, PEER, PUBLIC, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
+from .world import ECR, MAIN, ONPREM, PEER, PUBLIC, PUBLIC_FAR, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
 
 
 @pytest.fixture
@@ -199,6 +199,17 @@ def test_a_public_address_that_is_taken_away_ends_its_connections(changed, ask, 
         assert packets.say(outwards, within=0.5) == "silent"
         assert ask("web", WEB) == "silent"
         assert ask("webserver", PUBLIC_WEB) == "silent"
+
+
+def test_an_internet_gateway_is_detached_and_attached(changed, ask):
+    """Amazon VPC User Guide, Enable internet access using internet gateways."""
+    tables = tuple(replace(one, routes=()) if one.name == "peer-public" else one for one in PEER.route_tables)
+    cut_off = replace(PEER, route_tables=tables)
+    assert ask("webserver", PUBLIC_FAR) == f"open from {WEB}"
+    with changed(vpcs=(MAIN, cut_off, *world().vpcs[2:]), internet_gateways=world().internet_gateways[:1]):
+        assert ask("webserver", PUBLIC_FAR) == "silent"
+        assert ask("web", WEB) == f"open from {PUBLIC_WEB}"
+    assert ask("far", WEB) == f"open from {PUBLIC_FAR}"
 
 
 def test_a_public_address_moves_to_another_interface(changed, ask, packets, kept):
