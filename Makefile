@@ -55,6 +55,7 @@ docs: env ## Make the generated pages of docs/ anew: catalogue, list of faults, 
 	@$(python) -m kip_conformance.reports.catalogue > docs/catalogue.md
 	@$(python) -m kip_conformance.infra.faults.listing > docs/fault-list.md
 	@$(python) -m tests.unit.test_reports_docs
+	@$(python) -m tests.cloud.fabric.page > docs/network-facts.md
 
 .PHONY: lock
 lock: env ## Resolve requirements.lock and infra/setup/uv.lock.txt anew, keeping what still fits

@@ -167,7 +167,7 @@ def test_after_a_crash_at_any_point_the_next_one_converges(bare, before, during,
     known = compile_state(before)
     total = changes(known, compile_state(during, known.numbers)).lines
     chosen = random.Random(f"{before}{during}")
-    for number, at in enumerate(sorted(chosen.sample(range(total), 4))):
+    for number, at in enumerate(sorted(chosen.sample(range(total), 3))):
         memory = bare.folder.path / f"fabric-{at}.json"
         reconcile(Fabric(bare, memory), before)
         with pytest.raises(Crash):
