@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from kip_conformance.infra.cloud.api.realizer import AtOnce, External, Realizer, Reports
 from kip_conformance.infra.cloud.api.server import listen, serve
 from kip_conformance.infra.cloud.api.settings import Settings
 from kip_conformance.infra.errors import KipError
@@ -29,9 +30,13 @@ def main() -> int:
     parser.add_argument("--consoles", default="", help="path of an instance's console, with {id} in it")
     given = parser.parse_args()
     settings = Settings(given.folder, given.region, public_pool=given.public_pool, s3_range=given.s3_range)
+
+    def machines(reports: Reports) -> Realizer:
+        return External(given.consoles) if given.machines == "external" else AtOnce(reports)
+
     try:
         with listen(given.host, given.port) as listener:
-            serve(listener, settings, is_external=given.machines == "external", consoles=given.consoles)
+            serve(listener, settings, machines)
     except KipError as error:
         print(f"cloud API: {error}", file=sys.stderr)
         return error.exit_code

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
-import json
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
+from kip_conformance.infra.cloud.api.realizer import Realizer, Reports
 from kip_conformance.infra.cloud.api.settings import Settings
 from kip_conformance.infra.errors import EnvironmentFault
 
 __all__ = ["listen", "serve"]
-
-IMAGES = (
-    ("ami-0d00000000000debd", "debian-12-amd64", "x86_64"),
-    ("ami-0d00000000000deba", "debian-12-arm64", "arm64"),
-    ("ami-0d000000000000ce1", "elotl-kip-debian", "x86_64"),
-)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,16 +37,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, settings: Settings, *, is_external: bool, consoles: str) -> None:
+def serve(listener: socket.socket, settings: Settings, machines: Callable[[Reports], Realizer]) -> None:
     """Answer requests until SIGTERM or SIGINT. Prints one line when the first request can be answered.
 
-    Requests that arrive earlier wait: the socket listens already. Raises EnvironmentFault when the state cannot be
-    read.
+    `machines` makes what makes instances run. Requests that arrive earlier wait: the socket listens already. Raises
+    EnvironmentFault when the folder cannot be used or another server has it, UsageError for settings that cannot be.
     """
     gc.disable()
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    _prepare_moto(settings)
-    application, store = _assembled(settings, is_external=is_external, consoles=consoles)
+    settings.check()
+    folder = _own(settings.folder)
+    from kip_conformance.infra.cloud.api.assembly import assembled
+
+    application, store = assembled(settings, machines)
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
@@ -76,92 +74,19 @@ def serve(listener: socket.socket, settings: Settings, *, is_external: bool, con
     server.serve_forever(poll_interval=0.2)
     # A call that is under way ends, its answer may be lost; none begins.
     store.lock.acquire()
+    os.close(folder)
 
 
-def _prepare_moto(settings: Settings) -> None:
-    """What moto reads from the environment when it is imported: one account, and our few images."""
-    images = settings.folder / "images.json"
-    images.write_text(json.dumps([_image(*image, account=settings.account) for image in IMAGES]))
-    os.environ["MOTO_AMIS_PATH"] = str(images)
-    os.environ["MOTO_ACCOUNT_ID"] = settings.account
-    # Whatever the caller's own accounts are, nobody here may look them up.
-    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL"):
-        os.environ.pop(name, None)
-    _import_with_one_region(settings.region)
-
-
-class _OneRegion:
-    """Says of every service that it is in one region, as boto3's Session says where the world's are."""
-
-    region = ""
-
-    def get_available_regions(self, _service: str, partition_name: str = "aws", **_more: Any) -> list[str]:
-        return [self.region] if partition_name == "aws" else []
-
-    def get_available_partitions(self) -> list[str]:
-        return ["aws"]
-
-
-def _import_with_one_region(region: str) -> None:
-    """Import moto while the world has one region: reading about the others takes as long as all the rest."""
-    import boto3
-
-    listdir, session = os.listdir, boto3.Session
-
-    def list_some(path: Any = ".") -> Any:
-        names = listdir(path)
-        # A file for each region says which instance types it offers, and moto reads them all.
-        return [name for name in names if region in name] if "instance_type_offerings/" in str(path) else names
-
-    _OneRegion.region = region
-    boto3.Session, os.listdir = _OneRegion, list_some
+def _own(folder: Path) -> int:
+    """Make the folder and hold it: two servers would each overwrite what the other has answered. A descriptor."""
     try:
-        import moto.ec2.models  # noqa: F401
-    finally:
-        boto3.Session, os.listdir = session, listdir
-
-
-def _assembled(settings: Settings, *, is_external: bool, consoles: str) -> tuple[Any, Any]:
-    """The application and its store."""
-    from kip_conformance.infra.cloud.api import attributes, handlers
-    from kip_conformance.infra.cloud.api.application import KEPT, Application
-    from kip_conformance.infra.cloud.api.beginning import begin
-    from kip_conformance.infra.cloud.api.ec2 import Ec2
-    from kip_conformance.infra.cloud.api.lifecycle import Lifecycle
-    from kip_conformance.infra.cloud.api.realizer import AtOnce, External
-    from kip_conformance.infra.cloud.api.registry import Registry
-    from kip_conformance.infra.cloud.api.store import Store
-    from kip_conformance.infra.cloud.api.switch import Switch
-    from moto.backends import get_backend
-
-    handlers.register()
-    backends: dict[str, Any] = {name: get_backend(name) for name in ("ec2", *KEPT)}
-    for one in backends.values():
-        # Else moto asks boto3 for every region of the world, each service anew. It finds its own ways in us-east-1's.
-        one._use_boto3_regions = False
-        one._additional_regions = [settings.region, "us-east-1", *(one._additional_regions or [])]
-    store = Store(settings.folder, backends, settings.account)
-
-    def backend() -> Any:
-        return get_backend("ec2")[settings.account][settings.region]
-
-    store.load()
-    begin(backend(), settings)
-    store.commit("ec2")
-    switch = Switch()
-    ec2 = Ec2(store, settings, switch, backend)
-    lifecycle = Lifecycle(store, backend, settings)
-    ec2.realizer = lifecycle.realizer = External(consoles) if is_external else AtOnce(lifecycle)
-    attributes.consoles = lambda instance_id: ec2.realizer.console(instance_id) if ec2.realizer else b""
-    lifecycle.resume()
-    registry = Registry(settings, lambda: get_backend("ecr")[settings.account][settings.region])
-    return Application(ec2, lifecycle, registry, switch), store
-
-
-def _image(image_id: str, name: str, architecture: str, *, account: str) -> dict[str, Any]:
-    return {
-        "ami_id": image_id, "name": name, "description": f"{name} of the simulated cloud", "owner_id": account,
-        "public": True, "virtualization_type": "hvm", "architecture": architecture, "state": "available",
-        "image_type": "machine", "hypervisor": "xen", "root_device_name": "/dev/xvda",
-        "root_device_type": "ebs", "sriov": "simple", "creation_date": "2026-01-01T00:00:00.000Z",
-    }  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise EnvironmentFault(f"the folder {folder} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise EnvironmentFault(f"another server has the folder {folder}: end it, or give another folder") from error
+    return held

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
+
+from kip_conformance.infra.errors import UsageError
 
 __all__ = ["Settings"]
 
@@ -21,3 +25,13 @@ class Settings:
     account: str = "123456789012"
     public_pool: str = "203.0.113.0/24"
     s3_range: str = "192.0.2.0/26"
+
+    def check(self) -> None:
+        """Raises UsageError when a value cannot be used."""
+        if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[1-9]", self.region):
+            raise UsageError(f"{self.region} is not how a region is called: one is eu-central-1")
+        for name, value in (("public pool", self.public_pool), ("range of S3", self.s3_range)):
+            try:
+                IPv4Network(value)
+            except ValueError as error:
+                raise UsageError(f"the {name} {value} is no IPv4 range: {error}") from error

@@ -33,9 +33,11 @@ class Server:
     process: subprocess.Popen[str] | None = None
     url: str = ""
     clients: dict[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
 
     def start(self) -> Server:
-        command = [sys.executable, "-m", "kip_conformance.infra.cloud.api", "--folder", str(self.folder)]
+        program = [sys.executable, "-m", "kip_conformance.infra.cloud.api", "--folder", str(self.folder)]
+        command = [*(self.command or program)]
         self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.url = line.strip().rpartition(" ")[2]
@@ -95,6 +97,19 @@ def own_server(tmp_path) -> Iterator[Callable[..., Server]]:
     """Starts servers that a test may kill: `own_server("--machines", "external")`."""
     with contextlib.ExitStack() as stack:
         yield lambda *options: stack.enter_context(serving(tmp_path / "cloud", *options))
+
+
+@pytest.fixture
+def server_of() -> Iterator[Callable[[Path, list[str]], Server]]:
+    """Starts servers by commands of a test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(folder: Path, command: list[str]) -> Server:
+            made = Server(folder, command=tuple(command)).start()
+            stack.callback(made.stop)
+            return made
+
+        yield start
 
 
 @dataclass
