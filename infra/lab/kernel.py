@@ -15,7 +15,9 @@ __all__ = [
     "MS_BIND",
     "MS_MOVE",
     "MS_PRIVATE",
+    "MS_RDONLY",
     "MS_REC",
+    "MS_REMOUNT",
     "MS_SHARED",
     "mount",
     "setns",
@@ -28,6 +30,8 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY = 0x1
+MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_MOVE = 0x2000
 MS_REC = 0x4000

@@ -3,7 +3,8 @@
 A program that users bring to a machine writes wherever it likes; without this it would write into the host's /etc.
 Each file system of the host becomes the lower layer of an overlay (the kernel's document "Overlay Filesystem"), whose
 upper layer is below the machine's disk and so survives a stop and a start. /proc, /sys, /dev and /run are passed on
-as they are: a machine gets its own of these elsewhere, but for /dev, which is the host's.
+as they are: a machine gets its own of these elsewhere, but for /dev, which is the host's. A file system that cannot be
+a lower layer (FUSE, or an overlay on an overlay) is seen read-only.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from kip_conformance.infra.lab import kernel
 __all__ = ["enter", "mount_points"]
 
 _PASSED_ON = ("/proc", "/sys", "/dev", "/run")
+# A machine has these on its disk as a whole: what is mounted below them on the host (containers, for one) is not seen.
+_REPLACED = ("/var/lib", "/var/log")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -40,13 +43,19 @@ def enter(disk: Path, lab: Path) -> None:
         points = mount_points(lines)
     for point in points:
         inside = root / point.lstrip("/")
-        if _is_below(point, (os.fspath(lab),)):
+        if _is_below(point, (os.fspath(lab), *_REPLACED)):
             continue
         if _is_below(point, _PASSED_ON):
             if point in _PASSED_ON:
                 kernel.mount(point, inside, None, kernel.MS_BIND | kernel.MS_REC)
         elif os.path.isdir(point):
-            _overlay(point, inside, layers)
+            try:
+                _overlay(point, inside, layers)
+            except OSError:
+                if point == "/":
+                    raise
+                kernel.mount(point, inside, None, kernel.MS_BIND)
+                kernel.mount(None, inside, None, kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY)
         elif inside.exists():
             kernel.mount(point, inside, None, kernel.MS_BIND)
     for point in _PASSED_ON:

@@ -44,6 +44,19 @@ def test_a_machine_with_its_own_root_sees_the_lab_folder_itself(control):
     assert said(control, f"cat {control.folder.path}/word") == "from outside\n"
 
 
+def test_what_is_mounted_on_the_host_is_seen_and_never_written(control):
+    control.halt("one")
+    # In the supervisor's mount namespace, which stands for the host's here. No overlay can be made over a proc.
+    script = "mount -t tmpfs none /mnt && echo outside > /mnt/word && mkdir /mnt/p && mount -t proc proc /mnt/p"
+    assert control.run(["sh", "-c", script]).returncode == 0
+    boot(control)
+
+    assert said(control, "cat /mnt/word; echo inside > /mnt/word; cat /mnt/word") == "outside\ninside\n"
+    assert "Linux" in said(control, "cat /mnt/p/version")
+    assert "Read-only" in said(control, "sh -c 'echo 0 > /mnt/p/sys/kernel/panic' 2>&1")
+    assert control.run(["cat", "/mnt/word"]).stdout == b"outside\n"
+
+
 def test_programs_start_in_the_machine_s_root(control):
     said(control, "echo here > kip-mark")
 

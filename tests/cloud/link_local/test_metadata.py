@@ -6,15 +6,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
 
 import pytest
-from kip_conformance.infra.cloud.facts import MetadataOptions
+from kip_conformance.infra.cloud.facts import MetadataOptions, RoleFacts
 from kip_conformance.infra.cloud.link_local.client import start_link_local, stop_link_local
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.compile import nic_namespace
 from kip_conformance.infra.lab.machine import LabMachine
 
-from .conftest import MACHINES, facts, http, zone
+from .conftest import MACHINES, PYTHON, REGION, facts, http, zone
 
 PUT = ("PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 WITH_TOKEN = {"X-aws-ec2-metadata-token": "TOKEN"}
@@ -46,6 +47,23 @@ def test_a_token_of_one_machine_is_of_no_use_on_another(served, ask):
 
     assert ask("left", http(with_token))[0][0][0] == 200
     assert ask("right", http(with_token))[0][0][0] == 401
+
+
+def test_the_cloud_s_own_client_finds_region_and_credentials(served, machines):
+    """botocore, as in boto3, with nothing configured: both come from version 2 of the service."""
+    role = RoleFacts("node", "arn:aws:iam::123456789012:instance-profile/n", "AIPA0", "ASIAX", "secret", "token",
+                     "2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z")  # fmt: skip
+    served.put(facts("left", role=role, options=MetadataOptions(requires_token=True)))
+    script = (
+        "import botocore.session as s, botocore.utils as u\n"
+        "found = s.Session().get_credentials()\n"
+        "print(found.method, found.access_key, found.secret_key, found.token)\n"
+        "print(u.InstanceMetadataRegionFetcher().retrieve_region())"
+    )
+
+    done = machines.run([sys.executable, "-c", script], machine="left", env={"HOME": "/nowhere"})
+
+    assert done.stdout.decode().split() == ["iam-role", "ASIAX", "secret", "token", REGION], done.stderr.decode()
 
 
 @pytest.fixture
@@ -147,15 +165,8 @@ def listening(control, netns):
 
 
 def test_a_port_that_is_taken_is_one_line_and_the_next_sync_tries_again(control, services):
-    control.run(["true"], netns=nic_namespace("right"))
-    held = control.open(
-        [
-            "/usr/bin/python3",
-            "-c",
-            "import socket; s = socket.create_server(('', 80)); print('up', flush=True); input()",
-        ],
-        netns=nic_namespace("right"),
-    )
+    script = "import socket; s = socket.create_server(('', 80)); print('up', flush=True); input()"
+    held = control.open([PYTHON, "-c", script], netns=nic_namespace("right"))
     os.read(held.stdout, 16)
     try:
         with pytest.raises(HarnessError, match="interface right: namespace nic-right: Address already in use"):
