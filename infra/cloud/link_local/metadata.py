@@ -79,7 +79,7 @@ def respond(facts: InstanceFacts, tokens: Tokens, request: http.Request) -> byte
     found = find(tree(facts), request.path)
     if found is None:
         return _refusal(HTTPStatus.NOT_FOUND, request)
-    kind = "application/octet-stream" if request.path.endswith("/user-data") else "text/plain"
+    kind = "application/octet-stream" if request.path.rstrip("/").endswith("/user-data") else "text/plain"
     return http.answer(
         HTTPStatus.OK,
         found,

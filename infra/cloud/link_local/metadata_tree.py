@@ -38,18 +38,15 @@ _PLAIN = ("meta-data", "dynamic", "user-data", *VERSIONS)
 def find(root: Folder, path: str) -> bytes | None:
     """What a path of the tree answers, None when there is no such thing.
 
-    A folder answers with its listing, with or without a slash at the end; a value has none.
+    Folders and values answer with and without a slash at the end: the cloud's own client asks for the value
+    placement/availability-zone with one.
     """
-    parts = path.lstrip("/").split("/")
-    is_folder = parts[-1] == ""
     here: Folder | bytes = root
-    for part in parts[:-1] if is_folder else parts:
+    for part in path.removeprefix("/").removesuffix("/").split("/") if path != "/" else ():
         if not isinstance(here, Folder) or part not in here.entries:
             return None
         here = here.entries[part]
-    if isinstance(here, Folder):
-        return here.listing()
-    return None if is_folder else here
+    return here.listing() if isinstance(here, Folder) else here
 
 
 def tree(facts: InstanceFacts) -> Folder:
