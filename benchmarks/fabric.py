@@ -1,4 +1,4 @@
-"""The simulated network alone: the lab's static plan and growing VPCs, from nothing, one change, and none."""
+"""The simulated network alone: that of the lab's nodes and growing VPCs, from nothing, one change, and none."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from kip_conformance.infra.fabric.state import (
     Vpc,
 )
 from kip_conformance.infra.lab.control import Control, start_supervisor
-from kip_conformance.infra.lab.plan import network_state
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN
 from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.targets.lab import remove_lab
 
 from benchmarks.session import Session, new_run
 
-__all__ = ["ABOUT", "NEEDS_ROOT", "SIZES", "instances", "run"]
+__all__ = ["ABOUT", "NEEDS_ROOT", "SIZES", "instances", "run", "three_machines"]
 
 SIZES = (6, 50, 250)
 """Instances in one VPC."""
@@ -39,9 +39,24 @@ ABOUT = "reconciling the network: from nothing, one change, none"
 NEEDS_ROOT = True
 
 
+def three_machines() -> NetworkState:
+    """What the lab's nodes need: one VPC, pod ranges as routes to their nodes."""
+    routes = tuple(Route(node.pod_cidr, node.name) for node in NODES)
+    subnets = (Subnet("public-a", PLAN.public_a, "public"), Subnet("private-a", PLAN.private_a, "private"))
+    tables = (RouteTable("public", routes), RouteTable("private", routes))
+    return NetworkState(
+        vpcs=(Vpc("main", (PLAN.vpc,), subnets, tables),),
+        interfaces=tuple(
+            Interface(node.name, node.name, node.subnet, (node.address,), ("nodes",), source_dest_check=False)
+            for node in (CONTROL_PLANE, *NODES)
+        ),
+        groups=(Group("nodes", (GroupRule("all", PLAN.vpc), GroupRule("all", PLAN.pods))),),
+    )
+
+
 def run(session: Session) -> None:
     """Adds the figures of every round, each in namespaces of its own."""
-    nothing, plan = NetworkState(()), network_state()
+    nothing, plan = NetworkState(()), three_machines()
     changes = {
         "three machines from nothing": (nothing, plan),
         "one rule in a security group": (plan, one_more_rule(plan)),

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from kip_conformance.infra.cloud.realize.machines import prepare_machine
+from kip_conformance.infra.cloud.start import ec2_client, start_cloud
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.names import machine_namespace
-from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.kube import ApiRefusal, KubeApi
 from kip_conformance.infra.lab import cgroups, control_plane
 from kip_conformance.infra.lab.attempts import Attempts
@@ -27,7 +28,7 @@ from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
 from kip_conformance.infra.lab.images import Images
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan, network_state
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan
 from kip_conformance.infra.lab.residents import (
     NAMESPACE,
     canary_service,
@@ -36,6 +37,8 @@ from kip_conformance.infra.lab.residents import (
     system_manifests,
 )
 from kip_conformance.infra.lab.service_proxy import ServiceProxy
+from kip_conformance.infra.lab.state import LabFolder
+from kip_conformance.infra.lab.vpc import make_vpc, wait_running
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Progress
 
@@ -78,8 +81,8 @@ def machines_of(control: Control) -> dict[str, LabMachine]:
     return {node.name: LabMachine(node.name, (node.address,), control) for node in (CONTROL_PLANE, *NODES)}
 
 
-def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
-    """Stand the whole lab up on a running supervisor; returns the API client of the operator.
+def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
+    """Stand the whole lab up on a running supervisor; returns the operator's API client, and the cloud API's URL.
 
     Raises HarnessError with the first component that did not come up and the last line of its log.
     """
@@ -88,9 +91,11 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
     nodes = [NodeFiles(folder, node, plan) for node in NODES]
     control_plane.make_pki(folder, plan)
     cgroups.create(folder.run_id, [node.name for node in NODES])
-    with say.step("network: VPC router, network interfaces, machines"):
-        reconcile(Fabric(control, folder.path / "fabric.json"), network_state(plan))
-        _boot(control, nodes)
+    with say.step("cloud: VPC, network interfaces, an instance for each machine"):
+        _prepare(control.folder, nodes)
+        cloud = start_cloud(control)
+        ec2 = ec2_client(cloud)
+        wait_running(control, ec2, make_vpc(ec2, plan), within=patience)
     machines = machines_of(control)
     _start_control_plane(control, parts)
     for node in nodes:
@@ -120,15 +125,14 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> KubeApi:
             if place.kind != "host":
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
         proxy.wait(parts.mode, within=patience)
-    return api
+    return api, cloud
 
 
-def _boot(control: Control, nodes: Sequence[NodeFiles]) -> None:
+def _prepare(folder: LabFolder, nodes: Sequence[NodeFiles]) -> None:
     hosts = "127.0.0.1 localhost\n" + "".join(f"{n.address} {n.name}\n" for n in (CONTROL_PLANE, *NODES))
-    control.boot(CONTROL_PLANE.name, machine_namespace(CONTROL_PLANE.name), {"/etc/hosts": hosts})
+    prepare_machine(folder, CONTROL_PLANE.name, {"/etc/hosts": hosts})
     for node in nodes:
-        files = {"/etc/hosts": hosts, **node.system_files()}
-        control.boot(node.node.name, machine_namespace(node.node.name), files)
+        prepare_machine(folder, node.node.name, {"/etc/hosts": hosts, **node.system_files()})
 
 
 def _start_control_plane(control: Control, parts: Parts) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from kip_conformance.infra.fabric.names import nic_namespace, router_namespace
+from kip_conformance.infra.fabric.state import NetworkState
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.machine import LabMachine
-from kip_conformance.infra.lab.plan import network_state
 from kip_conformance.infra.targets.protocol import NetworkPoint
 
 __all__ = ["points_between"]
 
 
-def points_between(control: Control, client: str, server: str) -> tuple[NetworkPoint, ...]:
-    """What lies between two machines of the plan, in the order of the way; nothing for one that is not in it."""
-    state = network_state()
+def points_between(control: Control, state: NetworkState, client: str, server: str) -> tuple[NetworkPoint, ...]:
+    """What lies between two machines of the network, in the order of the way; nothing for one that is not in it."""
     nics = {interface.machine: interface for interface in reversed(state.interfaces)}
     if client == server or client not in nics or server not in nics:
         return ()

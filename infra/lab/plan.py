@@ -1,4 +1,4 @@
-"""The lab's address plan: which machines there are, where they are, and the NetworkState that follows.
+"""The lab's address plan: which machines there are and where they are. vpc.py makes the network that follows.
 
 Ranges differ in size on purpose: equal ones hide bugs.
 """
@@ -8,18 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from kip_conformance.infra.fabric.state import (
-    Group,
-    GroupRule,
-    Interface,
-    NetworkState,
-    Route,
-    RouteTable,
-    Subnet,
-    Vpc,
-)
-
-__all__ = ["CONTROL_PLANE", "NODES", "PLAN", "LabPlan", "NodePlan", "network_state"]
+__all__ = ["CONTROL_PLANE", "NODES", "PLAN", "LabPlan", "NodePlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +45,3 @@ NODES = (
     NodePlan("node-a", "10.20.1.11", "public-a", "10.244.1.0/24"),
     NodePlan("node-b", "10.20.16.12", "private-a", "10.244.2.0/25"),
 )
-
-
-def network_state(plan: LabPlan = PLAN) -> NetworkState:
-    """The static plan: one VPC, the control plane and two nodes, pod ranges as cloud routes to their nodes."""
-    routes = tuple(Route(node.pod_cidr, node.name) for node in NODES)
-    return NetworkState(
-        vpcs=(
-            Vpc(
-                name="main",
-                cidrs=(plan.vpc,),
-                subnets=(
-                    Subnet("public-a", plan.public_a, "public"),
-                    Subnet("private-a", plan.private_a, "private"),
-                ),
-                route_tables=(RouteTable("public", routes), RouteTable("private", routes)),
-            ),
-        ),
-        interfaces=tuple(
-            # Nodes carry their pods' packets: the source/destination check is off, as the cloud asks of routers.
-            Interface(node.name, node.name, node.subnet, (node.address,), ("nodes",), source_dest_check=False)
-            for node in (CONTROL_PLANE, *NODES)
-        ),
-        groups=(Group("nodes", (GroupRule("all", plan.vpc), GroupRule("all", plan.pods))),),
-    )

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kip_conformance.infra.cloud.network import network_of
+from kip_conformance.infra.cloud.outside import Outside
+from kip_conformance.infra.cloud.realize.api_client import CloudApi
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
@@ -150,7 +153,8 @@ class LabCluster:
                 raise HarnessError(f"the resident pod of place {place.name} {why}")
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
-        return points_between(self.control, client, server)
+        view = CloudApi(str(self.description.details["cloud-api"])).view()
+        return points_between(self.control, network_of(view, Outside()), client, server)
 
 
 class LabTarget:
@@ -184,9 +188,9 @@ class LabTarget:
                 control, self._lifeline = start_supervisor(folder)
                 start = self.options.profile.start
                 parts = Parts(tools, registry, images, self.cni, self.options.modes[0], FOUNDATION, start)
-                api = bring_up(control, parts, say)
+                api, cloud = bring_up(control, parts, say)
                 places = wait_places(api, control, FOUNDATION, within=start)
-                description = self._description(folder, tools, images.digests["prober"], places)
+                description = self._description(folder, tools, images.digests["prober"], places, cloud)
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)
                 cluster.wait_probers(within=start)
@@ -198,7 +202,7 @@ class LabTarget:
         return cluster
 
     def _description(
-        self, folder: LabFolder, tools: Toolset, prober_digest: str, places: Sequence[Place]
+        self, folder: LabFolder, tools: Toolset, prober_digest: str, places: Sequence[Place], cloud: str
     ) -> ClusterDescription:
         return ClusterDescription(
             run_id=folder.run_id,
@@ -215,6 +219,7 @@ class LabTarget:
                 "kubernetes": tools.versions["kubernetes"],
                 "prober-image": f"{REGISTRY}/prober@{prober_digest}",
                 "domain": PLAN.domain,
+                "cloud-api": cloud,
                 "plan": {"vpc": PLAN.vpc, "pods": PLAN.pods, "services": PLAN.services},
             },
         )

@@ -11,7 +11,6 @@ from types import ModuleType
 
 import pytest
 from kip_conformance.infra.judge.grid import Grid
-from kip_conformance.infra.lab.plan import network_state
 from kip_conformance.infra.probe.observation import REQUEST_ARRIVED, Observation
 from kip_conformance.infra.targets.protocol import Place
 
@@ -129,7 +128,8 @@ def test_memory_is_that_of_all_descendants(part):
 
 
 def test_the_changes_to_the_network_are_one_rule_and_one_route(part):
-    fabric, state = part("fabric"), network_state()
+    fabric = part("fabric")
+    state = fabric.three_machines()
     ruled, routed = fabric.one_more_rule(state), fabric.one_more_route(state)
     ruled.validate()
     routed.validate()

@@ -7,8 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 from kip_conformance.infra.errors import UsageError
-from kip_conformance.infra.fabric.compile import compile_state
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, network_state
+from kip_conformance.infra.lab.plan import NODES, PLAN
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
 from kip_conformance.infra.targets.protocol import ClusterDescription, Place, PodRef
 
@@ -18,31 +17,6 @@ def test_the_ranges_do_not_overlap_and_differ_in_size():
     assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
     assert len({ip_network(node.pod_cidr).prefixlen for node in NODES}) == len(NODES)
     assert all(ip_network(node.pod_cidr).subnet_of(ip_network(PLAN.pods)) for node in NODES)
-
-
-def test_every_pod_range_is_a_route_in_every_table():
-    namespaces = compile_state(network_state()).namespaces
-    lines = [item.add for item in namespaces["vpc-main"].items.values()]
-
-    for node in NODES:
-        assert sum(f"route replace {node.pod_cidr} via {node.address}" in line for line in lines) == 2
-    assert {f"nic-{node.name}" for node in (CONTROL_PLANE, *NODES)} <= set(namespaces)
-
-
-def test_a_group_that_admits_nobody_compiles_to_rules_that_admit_nobody():
-    import dataclasses
-
-    from kip_conformance.infra.fabric.state import Group, GroupRule
-
-    state = network_state()
-    closed = dataclasses.replace(
-        state, groups=(Group("nodes", (GroupRule("tcp", "friends", (80, 80)),)), Group("friends"))
-    )
-    table = compile_state(closed).namespaces["nic-node-a"].table
-
-    assert table is not None
-    assert "ip saddr @g-friends tcp dport 80-80" in table.chains
-    assert table.sets["g-friends"].elements == ()
 
 
 def test_names_of_runs_are_checked():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="the cloud's state, taken up again if it is there")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one, which the first line of output names")
+    parser.add_argument("--inherited", action="store_true", help="standard input is the socket to listen at")
     parser.add_argument("--region", default=defaults.region)
     parser.add_argument("--public-pool", default=defaults.public_pool, help="where public addresses come from")
     parser.add_argument("--s3-range", default=defaults.s3_range, help="what the prefix list of S3 holds")
@@ -35,7 +37,7 @@ def main() -> int:
         return External(given.consoles) if given.machines == "external" else AtOnce(reports)
 
     try:
-        with listen(given.host, given.port) as listener:
+        with socket.socket(fileno=0) if given.inherited else listen(given.host, given.port) as listener:
             serve(listener, settings, machines)
     except KipError as error:
         print(f"cloud API: {error}", file=sys.stderr)

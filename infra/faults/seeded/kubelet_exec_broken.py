@@ -20,5 +20,6 @@ FAULT = Fault(
     sentence="node-a's kubelet port refuses connections",
     plant=_plant,
     kills=("N2P-07",),
+    may_redden=dict.fromkeys(("N2P-08", "N2P-09"), "attach and port-forward go through that port too"),
     blinds=True,
 )
