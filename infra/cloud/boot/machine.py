@@ -50,6 +50,17 @@ class InstanceMachine:
         self.stop()
         self._boot(lease)
 
+    def take_over(self, lease: LeaseFacts, *, is_first: bool) -> None:
+        """Whoever started it was killed, and nobody knows how far it came: start it again.
+
+        At its first boot nobody has seen anything of it yet, and it begins anew, with an empty disk.
+        """
+        if is_first:
+            self.terminate()
+            self.start(lease)
+        else:
+            self.reboot(lease)
+
     def terminate(self) -> None:
         """End it, running or stopped, and remove its disk. Its network namespace is the network's to remove."""
         self.stop()

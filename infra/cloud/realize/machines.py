@@ -51,6 +51,9 @@ class _PreparedMachine:
         self.stop()
         self.start(lease)
 
+    def take_over(self, _lease: LeaseFacts, *, is_first: bool) -> None:
+        """It has its files from the start on, and others may have put programs on it: it stays as it is."""
+
     def terminate(self) -> None:
         if self.name in self.control.status()["machines"]:
             self.stop()
@@ -122,6 +125,8 @@ class Machines:
         try:
             if instance.id in self._known:
                 machine.reboot(lease(instance))
+            elif machine.name in self.control.status()["machines"]:
+                machine.take_over(lease(instance), is_first=instance.state == "pending" and instance.boots <= 1)
             else:
                 machine.start(lease(instance))
         except HarnessError as error:

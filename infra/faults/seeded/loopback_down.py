@@ -27,5 +27,6 @@ FAULT = Fault(
     sentence="the interface lo of node-a-2 is down",
     plant=_plant,
     kills=("NOD-04",),
+    may_redden={"N2P-09": "a forwarded connection ends at 127.0.0.1 in the pod"},
     blinds=True,  # its prober cannot vouch for its listeners any more
 )
