@@ -9,7 +9,7 @@ from typing import Any
 from kip_conformance.infra.cloud.link_local.client import start_link_local
 from kip_conformance.infra.lab.control import Control
 
-__all__ = ["REGION", "ec2_client", "start_cloud"]
+__all__ = ["REGION", "client_environment", "ec2_client", "start_cloud", "start_network"]
 
 REGION = "eu-central-1"
 _NETWORK = "cloud-network"
@@ -40,6 +40,16 @@ def start_network(control: Control, url: str) -> None:
     """Start, or start again, the process that follows the API."""
     argv = [sys.executable, "-m", "kip_conformance.infra.cloud.realize", "--lab", str(control.folder.path)]
     control.daemon(_NETWORK, [*argv, "--api", url])
+
+
+def client_environment(url: str) -> tuple[str, ...]:
+    """What any client of the cloud's API needs in its environment, as NAME=value; any credentials do."""
+    return (
+        f"AWS_ENDPOINT_URL={url}",
+        f"AWS_DEFAULT_REGION={REGION}",
+        "AWS_ACCESS_KEY_ID=lab",
+        "AWS_SECRET_ACCESS_KEY=lab",
+    )
 
 
 def ec2_client(url: str) -> Any:

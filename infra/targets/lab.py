@@ -12,6 +12,7 @@ from pathlib import Path
 from kip_conformance.infra.cloud.network import network_of
 from kip_conformance.infra.cloud.outside import Outside
 from kip_conformance.infra.cloud.realize.api_client import CloudApi
+from kip_conformance.infra.cloud.start import client_environment
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
@@ -241,6 +242,7 @@ class LabTarget:
         kubectl = description.details["kubectl"]
         return (
             f"{kubectl} --kubeconfig {description.kubeconfig} get pods -A -o wide",
+            f"export {' '.join(client_environment(description.details['cloud-api']))}",
             f"pytest suites --attach {description.run_id}",
             f"kip-conformance clean --run {description.run_id}",
         )
