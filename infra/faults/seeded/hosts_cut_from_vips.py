@@ -24,6 +24,9 @@ FAULT = Fault(
     sentence="node-a's own processes, and pods in its host network, reach no ClusterIP",
     plant=_plant,
     kills=("SVC-01", "SVC-02"),
-    may_redden=dict.fromkeys(("SVC-07", "SVC-10", "SVC-11", "SVC-18", "PXY-05", "EPT-01", "EPT-02", "IDN-05"), _HOSTS),
+    may_redden={
+        **dict.fromkeys(("SVC-07", "SVC-10", "SVC-11", "SVC-18", "PXY-05", "EPT-01", "EPT-02", "IDN-05"), _HOSTS),
+        "DNS-05": "pods in the host network ask the cluster's DNS at its VIP",
+    },
     every_mode=True,
 )
