@@ -62,6 +62,7 @@ def network_of(view: api.CloudView, around: Outside) -> net.NetworkState:
     )
     attached = {one.id for one in view.internet_gateways if one.vpc} | {one.id for one in view.vpn_gateways if one.vpc}
     gateway_endpoints = tuple(_gateway_endpoints(view, vpcs))
+    peers = {one.id for one in (*view.groups, *view.prefix_lists)}
     targets = names | {
         name: name
         for name in (
@@ -74,7 +75,7 @@ def network_of(view: api.CloudView, around: Outside) -> net.NetworkState:
     return net.NetworkState(
         vpcs=tuple(_vpc(view, vpc, vpcs[vpc.id], targets) for vpc in view.vpcs),
         interfaces=interfaces,
-        groups=tuple(net.Group(one.id, _rules(one.ingress), _rules(one.egress)) for one in view.groups),
+        groups=tuple(net.Group(one.id, _rules(one.ingress, peers), _rules(one.egress, peers)) for one in view.groups),
         prefix_lists=tuple(net.PrefixList(one.id, one.cidrs) for one in view.prefix_lists),
         internet_gateways=tuple(
             net.InternetGateway(one.id, vpcs[one.vpc], _table_of_gateway(view, one.id))
@@ -111,7 +112,8 @@ def _vpc(view: api.CloudView, vpc: api.Vpc, name: str, targets: Mapping[str, str
 
 
 def _table(table: api.RouteTable, targets: Mapping[str, str]) -> net.RouteTable:
-    own = [one for one in table.routes if one.target != "local" and not one.is_propagated]
+    # No packet of IPv6 is simulated.
+    own = [r for r in table.routes if r.target != "local" and not r.is_propagated and ":" not in r.destination]
     return net.RouteTable(
         table.id,
         tuple(net.Route(one.destination, _target(one, targets)) for one in own),
@@ -123,8 +125,13 @@ def _target(route: api.Route, targets: Mapping[str, str]) -> str:
     return targets.get(route.target, "blackhole") if route.state == "active" else "blackhole"
 
 
-def _rules(rules: Iterable[api.Rule]) -> tuple[net.GroupRule, ...]:
-    return tuple(net.GroupRule(one.protocol, one.cidr or one.group or one.prefix_list, one.ports) for one in rules)
+def _rules(rules: Iterable[api.Rule], peers: set[str]) -> tuple[net.GroupRule, ...]:
+    """A rule that names a group which is gone, as that of a peer may be, is stale and lets nobody pass."""
+    return tuple(
+        net.GroupRule(one.protocol, one.cidr or one.group or one.prefix_list, one.ports)
+        for one in rules
+        if one.cidr or one.group in peers or one.prefix_list in peers
+    )
 
 
 def _table_of_gateway(view: api.CloudView, gateway: str) -> str:

@@ -72,8 +72,8 @@ DEFECTS = {
         "NIC on node-b", "cloud network", "dropped it: table inet nic", is_network=True,
     ),
     "a router that sends it elsewhere": Defect(
-        "vpc-main", "ip route add {b} via 10.20.1.10 dev e-control-plane onlink table 100",
-        "ip route del {b} table 100", "router on VPC main", "cloud network", "a wrong route", is_network=True,
+        "vpc-main", "ip route add {b} via 10.20.1.10 dev e-control-plane onlink table 101",
+        "ip route del {b} table 101", "router on VPC main", "cloud network", "a wrong route", is_network=True,
     ),
     "a reset on the way": Defect(
         "node-b", "iptables -I FORWARD -d {b} -p tcp -j REJECT --reject-with tcp-reset",

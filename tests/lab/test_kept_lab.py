@@ -49,10 +49,13 @@ def judge(run_id: str, out: Path, *arguments: str) -> tuple[int, dict[str, set[s
 
 def test_up_prints_commands_that_work(kept):
     run_id, said = kept
-    kubectl, attach, clean = (line.strip() for line in said.splitlines()[1:4])
+    kubectl, cloud, attach, clean = (line.strip() for line in said.splitlines()[1:5])
 
     done = subprocess.run(kubectl.split(), capture_output=True, text=True, check=False)
     assert done.stdout.count("Running") >= 7, done.stdout + done.stderr
+    ask = "import boto3; print(len(boto3.client('ec2').describe_instances()['Reservations']))"
+    done = subprocess.run(["sh", "-c", f'{cloud}; "$0" -c "$1"', sys.executable, ask], capture_output=True, check=False)
+    assert done.stdout == b"3\n", done.stderr
     assert attach.endswith(f"--attach {run_id}")
     assert clean == f"kip-conformance clean --run {run_id}"
 
@@ -88,7 +91,8 @@ def test_a_rule_planted_by_hand_turns_exactly_the_affected_rows_red(kept, tmp_pa
     planted = kip("exec", "--run", run_id, "node-b", "--", "nft", commands)
     assert planted.returncode == 0, planted.stderr
     try:
-        options = ("--profile", "budget=fault", "--proxy-mode", "iptables", "-n", "2")
+        hurried = ",".join(sorted(AFFECTED | PERHAPS_AFFECTED))
+        options = ("--profile", f"hurried={hurried}", "--proxy-mode", "iptables", "-n", "2")
         code, verdicts, said = judge(run_id, tmp_path / "out", *options)
     finally:
         assert kip("exec", "--run", run_id, "node-b", "--", "nft", "delete table ip byhand").returncode == 0

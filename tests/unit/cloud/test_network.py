@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kip_conformance.infra.cloud import view as api
 from kip_conformance.infra.cloud.network import network_of
 from kip_conformance.infra.cloud.outside import OUTSIDE, Outside
 from kip_conformance.infra.fabric import state as net
@@ -89,3 +90,15 @@ def test_rules_of_groups_name_what_the_api_names():
 
     assert group.ingress == (net.GroupRule("all", "sg-1"), net.GroupRule("tcp", "0.0.0.0/0", (22, 22)))
     assert group.egress == (net.GroupRule("tcp", "pl-s3", (443, 443)),)
+
+
+def test_a_rule_that_names_a_group_which_is_gone_and_a_route_of_ipv6_are_left_out():
+    (group,) = view().groups
+    stale = replace(group, ingress=(*group.ingress, api.Rule("all", None, group="sg-gone")))
+    (table_, *others) = view().route_tables
+    six = replace(table_, routes=(*table_.routes, api.Route("::/0", "igw-1", "active")))
+    state = network_of(view(groups=(stale,), route_tables=(six, *others)), AROUND)
+
+    state.validate()
+    assert len(state.groups[0].ingress) == len(group.ingress)
+    assert all(":" not in route.destination for route in table(state, "rtb-public").routes)
