@@ -62,7 +62,7 @@ def network_of(view: api.CloudView, around: Outside) -> net.NetworkState:
     )
     attached = {one.id for one in view.internet_gateways if one.vpc} | {one.id for one in view.vpn_gateways if one.vpc}
     gateway_endpoints = tuple(_gateway_endpoints(view, vpcs))
-    peers = {one.id for one in (*view.groups, *view.prefix_lists)}
+    peers = {one.id for one in view.groups} | {one.id for one in view.prefix_lists}
     targets = names | {
         name: name
         for name in (

@@ -43,7 +43,7 @@ RUN = RunInfo(
     budgets={"propagation": 20.0, "start": 60.0, "probe_timeout": 1.0},
     address_plan={"vpc": "10.20.0.0/16", "pods": {"all": "10.244.0.0/16", "a node": "/24"}, "services": "10.96.0.0/16"},
     steps=(
-        Step("up: network: VPC router, network interfaces, machines", BEGAN + 0.2, 0.7),
+        Step("up: cloud: VPC, network interfaces, an instance for each machine", BEGAN + 0.2, 0.7),
         Step("up: API server ready", BEGAN + 0.9, 3.3),
         Step("up: nodes Ready", BEGAN + 4.2, 0.9),
         Step("up: 8 places answer", BEGAN + 5.1, 4.4),
