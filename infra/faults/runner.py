@@ -23,12 +23,14 @@ from kip_conformance.infra.faults.fault import Fault, find_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Row, Trial
 from kip_conformance.infra.faults.matrix_page import page
 from kip_conformance.infra.judge.verdict import Verdict
+from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Progress
 
 __all__ = ["Scope", "rows_for", "rows_missing", "run_faults", "trials_of", "write_matrix"]
 
 _TRIAL = "trial.json"
+_A_NAME = "kubernetes.default.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,14 @@ def _check_sound(lab: LabCluster, what: str) -> None:
         lab.wait_probers(within=60)
         with lab.driver() as driver:
             driver.check_listeners(lab.places)
-    except HarnessError as error:
+            pods = [place for place in lab.places if place.kind == "pod"]
+            # Cluster DNS may have been restarted, and is away for a while then.
+            eventually(
+                lambda: [pod.name for pod in pods if driver.resolve(pod, _A_NAME).rcode != "NOERROR"],
+                lambda without: not without,
+                within=60,
+            )
+    except (HarnessError, AssertionError) as error:
         raise HarnessError(f"{what}: it has left the lab broken, go on with --resume: {error}") from error
 
 

@@ -29,5 +29,9 @@ FAULT = Fault(
         **dict.fromkeys(("NPT-02", "NPT-03"), "a NodePort may lead the clients on node-b to a pod there"),
         "N2P-03": "hostnet-b is a process of node-b",
         "N2P-04": "the kubelet of node-b cannot look at its pods",
+        **dict.fromkeys(
+            ("DNS-01", "DNS-02", "DNS-05", "DNS-06", "DNS-07", "IDN-08", "N2P-06", "NOD-02", "SVC-16"),
+            "cluster DNS may run on node-b, whose kubelet cannot look at it any more",
+        ),
     },
 )

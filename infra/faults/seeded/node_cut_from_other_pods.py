@@ -25,6 +25,7 @@ FAULT = Fault(
     plant=_plant,
     kills=("N2P-02", "N2P-03"),
     may_redden={
+        "DNS-05": "hostNetwork pods of node-a reach no DNS server on node-b",
         "SVC-01": "the client host-a reaches no endpoint on node-b",
         **dict.fromkeys(("NPT-01", "NPT-02", "NPT-03", "NPT-05", "AFF-01", "CTK-01", "CTK-03", "MTU-02"), _TRANSLATED),
         **dict.fromkeys(

@@ -28,9 +28,7 @@ FAULT = Fault(
     sentence="DNS answers with NXDOMAIN are dropped on every node",
     plant=_plant,
     kills=("DNS-06", "DNS-01"),
-    may_redden={
-        "SVC-16": "partial names are found after other domains were denied",
-        "DNS-02": "partial names are found after other domains were denied",
-        "DNS-05": "partial names are found after other domains were denied",
-    },
+    may_redden=dict.fromkeys(
+        ("SVC-16", "DNS-02", "DNS-05", "IDN-08", "N2P-06"), "partial names are found after other domains were denied"
+    ),
 )
