@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
         if lab["state"] == "up":
             print(f"  kubeconfig {lab['kubeconfig']}")
             print(f"  places     {', '.join(lab['places'])}")
+            print(f"  cloud      {lab['cloud']}")
         else:
             print(f"  remove it: kip-conformance clean --run {lab['run']}")
     return 0
@@ -46,6 +47,7 @@ def _describe(folder: LabFolder) -> dict[str, Any]:
         "dead": [],
         "places": [],
         "kubeconfig": str(folder.kubeconfig),
+        "cloud": "",
         "folder": str(folder.path),
     }
     try:
@@ -56,7 +58,7 @@ def _describe(folder: LabFolder) -> dict[str, Any]:
     lab["dead"] = [
         f"{each['machine'] or 'lab'} {each['name']} (exit code {each['exit']})"
         for each in status["daemons"]
-        if each["exit"] is not None
+        if each["exit"] is not None and not each["is_over"]
     ]
     try:
         description = ClusterDescription.from_json(folder.description.read_text(), origin=folder.description)
@@ -69,4 +71,5 @@ def _describe(folder: LabFolder) -> dict[str, Any]:
     lab["state"] = "damaged" if lab["dead"] else "up"
     lab["kubernetes"] = f"Kubernetes {description.versions.get('kubernetes', '')}"
     lab["places"] = [place.name for place in description.places]
+    lab["cloud"] = str(description.details.get("cloud-api", ""))
     return lab

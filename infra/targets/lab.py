@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.network import network_of
 from kip_conformance.infra.cloud.outside import Outside
-from kip_conformance.infra.cloud.realize.api_client import CloudApi
 from kip_conformance.infra.cloud.start import client_environment
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
@@ -154,7 +154,7 @@ class LabCluster:
                 raise HarnessError(f"the resident pod of place {place.name} {why}")
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
-        view = CloudApi(str(self.description.details["cloud-api"])).view()
+        view = CloudClient(str(self.description.details["cloud-api"])).view()
         return points_between(self.control, network_of(view, Outside()), client, server)
 
 

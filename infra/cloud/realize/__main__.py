@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.link_local.client import LinkLocal
 from kip_conformance.infra.cloud.link_local.folder import FactsFolder
 from kip_conformance.infra.cloud.outside import Outside
-from kip_conformance.infra.cloud.realize.api_client import CloudApi
 from kip_conformance.infra.cloud.realize.machines import Machines
 from kip_conformance.infra.cloud.realize.steps import Realization
 from kip_conformance.infra.errors import HarnessError
@@ -34,7 +34,7 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     folder = LabFolder(given.lab)
-    control, api = Control(folder), CloudApi(given.api)
+    control, api = Control(folder), CloudClient(given.api)
     realization = Realization(
         fabric=Fabric(control, folder.path / "fabric.json"),
         link_local=LinkLocal(FactsFolder(folder.path / "link-local")),
@@ -46,7 +46,7 @@ def main() -> int:
     return 0
 
 
-def follow(api: CloudApi, realization: Realization) -> None:
+def follow(api: CloudClient, realization: Realization) -> None:
     """Step whenever the API says something new, for ever. What fails is said, and done again after a while."""
     version, failures = 0, 0
     while True:
@@ -54,9 +54,8 @@ def follow(api: CloudApi, realization: Realization) -> None:
             view = api.view(after=version, wait=_LONGEST_WAIT)
             if view.version == version:
                 continue
-            reports = realization.step(view)
-            if reports:
-                api.report(reports)
+            for name, report in realization.step(view).items():
+                api.report([name], report.state, report.reason)
             version, failures = view.version, 0
         except HarnessError as error:
             print(f"cloud: {error}", file=sys.stderr, flush=True)

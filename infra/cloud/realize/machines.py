@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kip_conformance.infra.cloud.api.realizer import Reported
 from kip_conformance.infra.cloud.boot.machine import InstanceMachine
 from kip_conformance.infra.cloud.facts import LeaseFacts
 from kip_conformance.infra.cloud.network import machine_of
-from kip_conformance.infra.cloud.realize.api_client import Report
 from kip_conformance.infra.cloud.view import Instance
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.names import machine_namespace
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.state import LabFolder
 
-__all__ = ["Machines", "Running", "prepare_machine"]
+__all__ = ["Machines", "Report", "Running", "prepare_machine"]
 
 _AT_ONCE = 4
 _PREPARED = "prepared"
@@ -57,6 +57,14 @@ class _PreparedMachine:
     def terminate(self) -> None:
         if self.name in self.control.status()["machines"]:
             self.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an instance has come to; `reason` says why it failed."""
+
+    state: Reported
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

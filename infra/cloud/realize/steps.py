@@ -12,8 +12,7 @@ from kip_conformance.infra.cloud.facts import InstanceFacts, ZoneFacts
 from kip_conformance.infra.cloud.link_local.client import LinkLocal
 from kip_conformance.infra.cloud.network import interface_names, network_of, on_the_network
 from kip_conformance.infra.cloud.outside import Outside
-from kip_conformance.infra.cloud.realize.api_client import Report
-from kip_conformance.infra.cloud.realize.machines import Machines
+from kip_conformance.infra.cloud.realize.machines import Machines, Report
 from kip_conformance.infra.cloud.realize.roles import temporary_credentials
 from kip_conformance.infra.cloud.surroundings import Surroundings
 from kip_conformance.infra.cloud.view import CloudView
