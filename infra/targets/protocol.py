@@ -32,7 +32,7 @@ __all__ = [
     "Target",
 ]
 
-DESCRIPTION_VERSION = 2
+DESCRIPTION_VERSION = 3
 
 Protocol4 = Literal["tcp", "udp"]
 Component = Literal["service-proxy", "api-server"]
