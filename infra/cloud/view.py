@@ -231,6 +231,7 @@ class Instance:
     """An instance that has not ended. `interfaces` are ids by device index, `user_data` is base64.
 
     `boots` grows with each start and reboot; `state` is pending, running, stopping, stopped or shutting-down.
+    `launched` is the time of the last start, ISO 8601 in UTC; `public_key` is the key pair's, as OpenSSH writes it.
     """
 
     id: str
@@ -250,6 +251,9 @@ class Instance:
     metadata_hop_limit: int
     metadata_endpoint: str
     metadata_tags: str
+    reservation: str = ""
+    launched: str = ""
+    public_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

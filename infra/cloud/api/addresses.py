@@ -15,7 +15,7 @@ from typing import Any
 from kip_conformance.infra.cloud.api.call import Refusal
 from kip_conformance.infra.cloud.api.settings import Settings
 
-__all__ = ["check_free", "free_count", "free_public", "network_of", "take_free", "taken_in"]
+__all__ = ["check_free", "free_count", "free_public", "network_of", "take_free", "taken_in", "taken_public"]
 
 RESERVED = 5
 
@@ -82,16 +82,21 @@ def free_public(backend: Any, settings: Settings, count: int = 1, *, last: bool 
 
     Raises Refusal (InsufficientAddressCapacity) when the pool has fewer.
     """
-    taken = {one.public_ip for one in backend.addresses}
-    taken |= {eni.public_ip for eni in backend.enis.values() if eni.public_ip}
-    taken |= {
-        tunnel["OutsideIpAddress"]
-        for one in backend.vpn_connections.values()
-        if one.state != "deleted"
-        for tunnel in getattr(one, "kip_tunnels", [])
-    }
+    taken = taken_public(backend)
     pool = list(IPv4Network(settings.public_pool).hosts())
     found = [str(one) for one in (reversed(pool) if last else pool) if str(one) not in taken][:count]
     if len(found) < count:
         raise Refusal("InsufficientAddressCapacity", "Not enough available addresses to satisfy your request.", 500)
     return found
+
+
+def taken_public(backend: Any) -> set[str]:
+    """The public addresses that something has."""
+    taken = {one.public_ip for one in backend.addresses}
+    taken |= {eni.public_ip for eni in backend.enis.values() if eni.public_ip}
+    return taken | {
+        tunnel["OutsideIpAddress"]
+        for one in backend.vpn_connections.values()
+        if one.state != "deleted"
+        for tunnel in getattr(one, "kip_tunnels", [])
+    }

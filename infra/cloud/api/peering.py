@@ -74,6 +74,10 @@ def _found(call: Call) -> Any:
     return found
 
 
+def _overlap(found: Any) -> bool:
+    return any(one.overlaps(other) for one in ranges_of(found.vpc) for other in ranges_of(found.peer_vpc))
+
+
 @action("CreateVpcPeeringConnection")
 def create(call: Call) -> Mapping[str, Any]:
     backend = call.backend
@@ -90,8 +94,7 @@ def create(call: Call) -> Mapping[str, Any]:
     )
     backend.vpc_pcxs[made.id] = made
     made._status.pending()
-    overlap = any(one.overlaps(other) for one in ranges_of(requester) for other in ranges_of(accepter))
-    if overlap or requester is accepter:
+    if _overlap(made) or requester is accepter:
         made._status.code = "failed"
         made._status.message = "Failed due to incorrect VPC-ID, Account ID, or overlapping CIDR range"
     return {"VpcPeeringConnection": _shape(backend, made)}
@@ -105,6 +108,9 @@ def accept(call: Call) -> Mapping[str, Any]:
             "InvalidStateTransition",
             f"Invalid state transition for {found.id}, attempted to transition from {found._status.code} to active",
         )
+    if _overlap(found):
+        # A range was added since the request.
+        raise Refusal("OperationNotPermitted", f"The ranges of {found.vpc.id} and {found.peer_vpc.id} overlap by now")
     found._status.accept()
     return {"VpcPeeringConnection": _shape(call.backend, found)}
 

@@ -7,9 +7,10 @@ moto knows only interfaces.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
-from kip_conformance.infra.cloud.api.addresses import free_public
+from kip_conformance.infra.cloud.api.addresses import free_public, taken_public
 from kip_conformance.infra.cloud.api.call import Call, Refusal, action
 from kip_conformance.infra.cloud.api.describing import Described, describe
 from kip_conformance.infra.cloud.api.errors import unknown
@@ -111,8 +112,9 @@ def take_public(eni: Any) -> None:
 @action("AllocateAddress")
 def allocate(call: Call) -> Mapping[str, Any]:
     wanted = call.params.get("Address")
-    if wanted and wanted in {one.public_ip for one in call.backend.addresses}:
-        raise Refusal("InvalidAddress.Locked", f"Address {wanted} is allocated already.")
+    pool = {str(one) for one in IPv4Network(call.settings.public_pool).hosts()} if wanted else set()
+    if wanted and wanted not in pool - taken_public(call.backend):
+        raise Refusal("InvalidAddress.NotFound", f"Address '{wanted}' is not free, or not of this cloud.")
     address = wanted or free_public(call.backend, call.settings)[0]
     eip = ElasticAddress(call.backend, domain="vpc", address=address, tags=call.tags("elastic-ip"))
     eip.kip_private = None

@@ -13,7 +13,7 @@ from typing import Any
 from kip_conformance.infra.cloud.api.call import Call, Refusal, action
 from kip_conformance.infra.cloud.api.describing import Described, describe
 from kip_conformance.infra.cloud.api.errors import unknown
-from kip_conformance.infra.cloud.api.lookups import instance, interface, internet_gateway, table, vpc
+from kip_conformance.infra.cloud.api.lookups import all_subnets, instance, interface, internet_gateway, table, vpc
 from kip_conformance.infra.cloud.api.shapes import routes as shapes
 from moto.ec2.models.route_tables import Route
 
@@ -124,13 +124,24 @@ def _target(call: Call, found: Any, destination: Mapping[str, Any]) -> tuple[str
     if cidr := destination.get("cidr"):
         wanted = IPv4Network(cidr)
         own = [IPv4Network(one["cidr_block"]) for one in vpc(call.backend, found.vpc_id).cidr_block_association_set]
-        if member not in INSIDE and any(wanted != one and wanted.subnet_of(one) for one in own):
-            raise Refusal(
-                "InvalidParameterValue",
-                f"The destination CIDR block {cidr} is more specific than the route local of {found.vpc_id}; such a "
-                "route leads to an instance, a network interface or a NAT gateway",
-            )
+        if any(wanted != one and wanted.subnet_of(one) for one in own):
+            _check_inside(call.backend, found, cidr, member)
     return member, target
+
+
+def _check_inside(backend: Any, found: Any, cidr: str, member: str) -> None:
+    """Raises Refusal unless a route more specific than the local one is as the guide says, Middlebox routing."""
+    if member not in INSIDE:
+        raise Refusal(
+            "InvalidParameterValue",
+            f"The destination CIDR block {cidr} is more specific than the route local of {found.vpc_id}; such a route "
+            "leads to an instance, a network interface or a NAT gateway",
+        )
+    if cidr not in {one.cidr_block for one in all_subnets(backend) if one.vpc_id == found.vpc_id}:
+        raise Refusal(
+            "InvalidParameterValue",
+            f"The destination CIDR block {cidr} is within the local route and must match a subnet's CIDR block",
+        )
 
 
 def _networks_of(backend: Any, member: str, target: str) -> set[str]:
@@ -198,17 +209,9 @@ def replace(call: Call) -> Mapping[str, Any]:
             "InvalidParameterValue",
             f"There is no route defined for '{shown}' in the route table. Use CreateRoute instead.",
         )
-    if existing.local and not call.params.get("LocalTarget"):
-        target = _target(call, found, destination)
-        if target[0] not in INSIDE:
-            raise Refusal("InvalidParameterValue", "The local route can lead to an interface or an instance only")
-        existing.local, existing.kip_was_local, existing.kip_target = False, True, target
-    elif call.params.get("LocalTarget"):
-        if not existing.local and not getattr(existing, "kip_was_local", False):
-            raise Refusal("InvalidParameterValue", "LocalTarget is for the local route")
-        existing.local = True
-    else:
-        existing.kip_target = _target(call, found, destination)
+    if existing.local or call.params.get("LocalTarget"):
+        raise Refusal("UnsupportedOperation", "Another target for a local route is not simulated")
+    existing.kip_target = _target(call, found, destination)
     return {}
 
 
@@ -222,7 +225,7 @@ def delete(call: Call) -> Mapping[str, Any]:
         raise Refusal(
             "InvalidRoute.NotFound", f"no route with destination-cidr-block {shown} in route table {found.id}"
         )
-    if existing.local or getattr(existing, "kip_was_local", False):
+    if existing.local:
         raise Refusal("InvalidParameterValue", f"cannot remove local route {destination['cidr']} in {found.id}")
     if existing.kip_target[1].startswith("vpce-"):
         raise Refusal("InvalidParameterValue", f"cannot remove VPC endpoint route of {existing.kip_target[1]}")

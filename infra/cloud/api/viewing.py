@@ -6,7 +6,7 @@ from typing import Any
 
 from kip_conformance.infra.cloud import view
 from kip_conformance.infra.cloud.api.endpoints import private_names
-from kip_conformance.infra.cloud.api.lookups import all_groups, all_instances, all_subnets
+from kip_conformance.infra.cloud.api.lookups import all_groups, all_subnets
 from kip_conformance.infra.cloud.api.shapes import routes as route_shapes
 from kip_conformance.infra.cloud.api.shapes.interfaces import associations
 from kip_conformance.infra.cloud.api.vpcs import ranges_of
@@ -57,7 +57,12 @@ def parts(backend: Any) -> dict[str, tuple[Any, ...]]:
             _connection(backend, one) for one in backend.vpn_connections.values() if one.state == "available"
         ),
         "dhcp_options": tuple(_options(one) for one in backend.dhcp_options_sets.values()),
-        "instances": tuple(_instance(backend, one) for one in all_instances(backend) if one.state != "terminated"),
+        "instances": tuple(
+            _instance(backend, one, reservation.id)
+            for reservation in backend.reservations.values()
+            for one in reservation.instances
+            if one.state != "terminated"
+        ),
     }
 
 
@@ -158,7 +163,12 @@ def _options(one: Any) -> view.DhcpOptions:
     )
 
 
-def _instance(backend: Any, one: Any) -> view.Instance:
+def _public_key(backend: Any, name: str | None) -> str:
+    pair = backend.key_pairs.get(name)
+    return str(pair.public_key).strip() if pair is not None else ""
+
+
+def _instance(backend: Any, one: Any, reservation: str) -> view.Instance:
     association = backend.iam_instance_profile_associations.get(one.id)
     roles = association.iam_instance_profile.roles if association is not None else []
     options = one.metadata_options
@@ -170,5 +180,6 @@ def _instance(backend: Any, one: Any) -> view.Instance:
         metadata_tokens=options.http_tokens or "optional",
         metadata_hop_limit=int(options.http_put_response_hop_limit or 1),
         metadata_endpoint=options.http_endpoint or "enabled",
-        metadata_tags=options.instance_metadata_tags or "disabled",
+        metadata_tags=options.instance_metadata_tags or "disabled", reservation=reservation,
+        launched=one.launch_time.strftime("%Y-%m-%dT%H:%M:%SZ"), public_key=_public_key(backend, one.key_name),
     )  # fmt: skip

@@ -88,11 +88,16 @@ def test_a_target_of_another_network_is_refused(cloud, table, refused):
 
 
 def test_a_route_inside_the_network_leads_to_interfaces_only(cloud, table, refused):
-    """Route tables, Middlebox routing: more specific than the local route."""
-    gateway, instance = cloud.internet_gateway(), cloud.run(cloud.subnet())
+    """Route tables, Middlebox routing: a route more specific than the local one is a subnet's, to an interface."""
+    gateway, instance = cloud.internet_gateway(), cloud.run(cloud.subnet())["InstanceId"]
+    with refused("InvalidParameterValue"):
+        cloud.ec2.create_route(RouteTableId=table, DestinationCidrBlock="10.20.9.0/24", InstanceId=instance)
+    cloud.subnet("10.20.9.0/24")
     with refused("InvalidParameterValue"):
         cloud.ec2.create_route(RouteTableId=table, DestinationCidrBlock="10.20.9.0/24", GatewayId=gateway)
-    cloud.ec2.create_route(RouteTableId=table, DestinationCidrBlock="10.20.9.0/24", InstanceId=instance["InstanceId"])
+    cloud.ec2.create_route(RouteTableId=table, DestinationCidrBlock="10.20.9.0/24", InstanceId=instance)
+    with refused("UnsupportedOperation"):
+        cloud.ec2.replace_route(RouteTableId=table, DestinationCidrBlock="10.20.0.0/16", InstanceId=instance)
 
 
 def test_one_destination_one_route(cloud, table, refused):
