@@ -118,17 +118,21 @@ def create(call: Call) -> Mapping[str, Any]:
     return {**answer, "Tags": tags(call.backend, answer["GroupId"])}
 
 
+def _of_call(call: Call) -> Any:
+    """The group that a call names: by its id, or by its name in the default VPC."""
+    if group_id := call.params.get("GroupId"):
+        return group(call.backend, group_id)
+    default, wanted = call.backend.get_default_vpc(), call.text("GroupName")
+    for one in call.backend.groups[default.id].values() if default is not None else ():
+        if one.name == wanted:
+            return one
+    raise Refusal("InvalidGroup.NotFound", f"The security group '{wanted}' does not exist")
+
+
 @action("DeleteSecurityGroup")
 def delete(call: Call) -> Mapping[str, Any]:
     backend = call.backend
-    if group_id := call.params.get("GroupId"):
-        found = group(backend, group_id)
-    else:
-        default = backend.get_default_vpc()
-        wanted = call.text("GroupName")
-        found = next((one for one in backend.groups[default.id].values() if one.name == wanted), None)
-        if found is None:
-            raise Refusal("InvalidGroup.NotFound", f"The security group '{wanted}' does not exist")
+    found = _of_call(call)
     if found.name == "default":
         raise Refusal("CannotDelete", f'the specified group: "{found.id}" name: "default" cannot be deleted by a user')
     is_on_interface = any(found in eni._group_set for eni in backend.enis.values())
@@ -151,12 +155,11 @@ def delete(call: Call) -> Mapping[str, Any]:
 )  # fmt: skip
 def change_rules(call: Call) -> Mapping[str, Any]:
     """Rules are checked and put into the form that moto takes; then moto adds or removes them."""
-    if group_id := call.params.get("GroupId"):
-        group(call.backend, group_id)
+    of_vpc = _of_call(call).vpc_id
     for permission in call.params.get("IpPermissions") or []:
-        _check(call, permission)
+        _check(call, permission, of_vpc)
     if "IpProtocol" in call.params:
-        _check(call, call.params)
+        _check(call, call.params, of_vpc)
     before = {rule.id for rule in _rules(call.backend)}
     answer = call.moto()
     # moto's answer has the rules of the last permission only.
@@ -168,7 +171,7 @@ def _rules(backend: Any) -> list[Any]:
     return [rule for one in all_groups(backend) for rule in [*one.ingress_rules, *one.egress_rules]]
 
 
-def _check(call: Call, permission: dict[str, Any]) -> None:
+def _check(call: Call, permission: dict[str, Any], of_vpc: str) -> None:
     """Raises Refusal when a permission is malformed or means what does not exist; missing ICMP types mean all."""
     protocol = str(permission.get("IpProtocol", "")).lower()
     begin, end = permission.get("FromPort"), permission.get("ToPort")
@@ -189,5 +192,16 @@ def _check(call: Call, permission: dict[str, Any]) -> None:
         if entry.get("PrefixListId") not in call.backend.managed_prefix_lists:
             raise unknown("pl", entry.get("PrefixListId"))
     for entry in permission.get("UserIdGroupPairs") or []:
-        if entry.get("GroupId"):
-            group(call.backend, entry["GroupId"])
+        if entry.get("GroupId") and not _can_name(call.backend, of_vpc, group(call.backend, entry["GroupId"]).vpc_id):
+            raise Refusal(
+                "InvalidGroup.NotFound",
+                f"You have specified two resources that belong to different networks: {entry['GroupId']}, {of_vpc}",
+            )
+
+
+def _can_name(backend: Any, vpc_id: str, other: str) -> bool:
+    """Whether a rule of one VPC's group may name a group of the other: the same, or an active peer."""
+    return vpc_id == other or any(
+        {one.vpc.id, one.peer_vpc.id} == {vpc_id, other} and one._status.code == "active"
+        for one in backend.vpc_pcxs.values()
+    )

@@ -155,6 +155,8 @@ def associate(call: Call) -> Mapping[str, Any]:
                 "Please specify an interface ID for the operation instead.",
             )
         eni = machine.nics[0]
+    for one in (eip.eni, eni):
+        _check_ones_own(one)
     private = call.params.get("PrivateIpAddress") or eni.private_ip_address
     if private not in {entry["PrivateIpAddress"] for entry in eni.private_ip_addresses}:
         raise Refusal("InvalidParameterValue", f"{private} is not an address of {eni.id}")
@@ -167,6 +169,12 @@ def associate(call: Call) -> Mapping[str, Any]:
         # Without the parameter, too: "By default, an address is reassociated automatically" for VPCs.
         associate_with(call.backend, eip, eni, private)
     return {"AssociationId": eip.association_id}
+
+
+def _check_ones_own(eni: Any) -> None:
+    """Raises Refusal when an interface is the cloud's own: a NAT gateway keeps the address that it was made with."""
+    if eni is not None and hasattr(eni, "kip_service"):
+        raise Refusal("AuthFailure", "You do not have permission to access the specified resource.")
 
 
 def _check_unassociated(backend: Any, eip: Any, eni: Any, private: str) -> None:
@@ -196,8 +204,7 @@ def disassociate(call: Call) -> Mapping[str, Any]:
     eni = eip.eni
     if eni is None:
         return {}
-    if getattr(eni, "kip_service", ""):
-        raise Refusal("AuthFailure", "You do not have permission to access the specified resource.")
+    _check_ones_own(eni)
     private = eip.kip_private
     release(eip)
     # "Amazon EC2 User Guide, Elastic IP addresses": an instance with one interface gets a public address again.

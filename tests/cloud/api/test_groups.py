@@ -92,6 +92,19 @@ def test_a_group_in_use_cannot_be_deleted(cloud, refused):
         cloud.ec2.describe_security_groups(GroupIds=[used])
 
 
+def test_a_group_of_another_network_is_named_only_by_a_peer(cloud, refused):
+    """Amazon VPC Peering Guide, Update your security groups to reference peer security groups."""
+    other = cloud.make_vpc("172.28.0.0/18")
+    group, foreign = cloud.group(), cloud.group(vpc=other)
+    rules = [{**TCP_22, "UserIdGroupPairs": [{"GroupId": foreign}]}]
+    with refused("InvalidGroup.NotFound"):
+        cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+    made = cloud.ec2.create_vpc_peering_connection(VpcId=cloud.vpc, PeerVpcId=other)["VpcPeeringConnection"]
+    cloud.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=made["VpcPeeringConnectionId"])
+    cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+    assert permissions(cloud, group)[0]["UserIdGroupPairs"][0]["GroupId"] == foreign
+
+
 def test_the_default_group_stays(cloud, refused):
     """Amazon EC2 API Reference, Error codes: CannotDelete."""
     found = cloud.ec2.describe_security_groups(

@@ -167,6 +167,10 @@ def test_a_nat_gateway_has_an_interface_in_its_subnet(cloud, refused):
     assert cloud.free(subnet) == 250
     with refused("DependencyViolation"):
         cloud.ec2.delete_subnet(SubnetId=subnet)
+    with refused("AuthFailure"):
+        cloud.ec2.associate_address(
+            AllocationId=eip["AllocationId"], InstanceId=cloud.run(cloud.subnet("10.20.2.0/24"))["InstanceId"]
+        )
     table = cloud.table()
     cloud.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
     assert cloud.routes(table)["0.0.0.0/0"]["State"] == "active"
