@@ -130,7 +130,8 @@ def _rules(rules: list[Any]) -> tuple[view.Rule, ...]:
     made = []
     for rule in rules:
         protocol = "all" if rule.ip_protocol == "-1" else str(rule.ip_protocol)
-        ports = None if rule.from_port is None else (int(rule.from_port), int(rule.to_port))
+        has_ports = rule.from_port is not None and protocol in ("tcp", "udp", "icmp")
+        ports = (int(rule.from_port), int(rule.to_port)) if has_ports else None
         if rule.ip_range.get("CidrIp"):
             made.append(view.Rule(protocol, ports, cidr=rule.ip_range["CidrIp"]))
         elif rule.prefix_list_id:

@@ -111,11 +111,6 @@ def delete(call: Call) -> Mapping[str, Any]:
             for one in backend.vpn_gateways.values()
             if own in one.attachments and one.attachments[own].state == "attached"
         ),
-        *(
-            one.id
-            for one in backend.vpc_pcxs.values()
-            if own in (one.vpc.id, one.peer_vpc.id) and one._status.code == "active"
-        ),
     ]
     if uses:
         raise Refusal("DependencyViolation", f"The vpc '{own}' has dependencies and cannot be deleted: {uses[0]}")
@@ -123,6 +118,9 @@ def delete(call: Call) -> Mapping[str, Any]:
         backend.route_tables.pop(table.id)
     for acl in [one for one in backend.network_acls.values() if one.vpc_id == own]:
         backend.network_acls.pop(acl.id)
+    for peering in backend.vpc_pcxs.values():
+        if found in (peering.vpc, peering.peer_vpc) and peering._status.code in ("pending-acceptance", "active"):
+            peering._status.deleted(deleter_id=call.account)
     backend.groups.pop(own)
     backend.vpcs.pop(own)
     backend.tags.pop(own, None)

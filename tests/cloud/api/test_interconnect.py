@@ -52,6 +52,19 @@ def test_a_rejected_peering(cloud, refused):
         cloud.ec2.describe_vpc_peering_connections(VpcPeeringConnectionIds=["pcx-0123456789abcdef0"])
 
 
+def test_peerings_end_with_their_vpc(cloud, refused):
+    """Amazon VPC Peering Guide, Delete a VPC peering connection: it is deleted with either VPC."""
+    other = cloud.make_vpc("172.28.0.0/18")
+    third = cloud.make_vpc("172.29.0.0/18")
+    active, pending = (peer(cloud, cloud.vpc, one)["VpcPeeringConnectionId"] for one in (other, third))
+    cloud.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=active)
+    cloud.ec2.delete_vpc(VpcId=cloud.vpc)
+    found = cloud.ec2.describe_vpc_peering_connections(VpcPeeringConnectionIds=[active, pending])
+    assert [one["Status"]["Code"] for one in found["VpcPeeringConnections"]] == ["deleted", "deleted"]
+    with refused("InvalidStateTransition"):
+        cloud.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=pending)
+
+
 def test_a_peer_gets_no_range_that_overlaps(cloud, refused):
     """AssociateVpcCidrBlock: not one that overlaps with a peered VPC's."""
     other = cloud.make_vpc("172.28.0.0/18")
