@@ -197,6 +197,22 @@ class Driver:
 
     # --------------------------------------------------------------------------------------------- other questions
 
+    def vouch(self, places: Iterable[Place], *, timeout: float = 1.0) -> None:
+        """Raises HarnessError unless the first listener of each of these places answers its own prober.
+
+        For rows in which somebody else asks that listener: then silence says something about the way to it.
+        """
+        for question, seen in self._observe(
+            [
+                Question(place.name, ProbeTarget("itself", LOOPBACK, place.ports[0], "tcp", (place.name,)))
+                for place in places
+            ],
+            timeout,
+            {},
+        ):
+            if not seen.is_open:
+                raise HarnessError(f"the listener of place {question.client} does not answer its own prober: {seen}")
+
     def check_listeners(self, places: Iterable[Place], *, timeout: float = 0.5) -> None:
         """Raises HarnessError when a listener of one of these places refuses its own prober, or another one answers.
 

@@ -9,8 +9,9 @@ from kip_conformance.infra.workloads.pods import PodPlan
 
 
 @pytest.mark.requirement("N2P-05")
-def test_the_api_server_proxies_to_pods_and_services(service, api_proxy, pods):
+def test_the_api_server_proxies_to_pods_and_services(service, api_proxy, probe, pods):
     """A GET through the API server's proxy reaches each pod by its name, and an endpoint by the name of a Service."""
+    probe.vouch(pods)
     seen = {pod.name: api_proxy.to_pod(pod) for pod in pods}
     wrong = [f"proxied to pod {name}: {answer}" for name, answer in seen.items() if answer.name != name]
     assert not wrong, "; ".join(wrong)

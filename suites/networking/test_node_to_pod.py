@@ -64,8 +64,9 @@ def test_attach_works_on_every_node(attach, pods, rng):
 
 
 @pytest.mark.requirement("N2P-09")
-def test_port_forward_works_on_every_node(port_forward, pods):
+def test_port_forward_works_on_every_node(port_forward, probe, pods):
     """A connection to a forwarded port of a pod is answered by that pod."""
+    probe.vouch(pods)
     answers = {pod.name: port_forward(pod) for pod in pods}
     wrong = [f"forwarded to {name}: {answer}" for name, answer in answers.items() if answer.name != name]
     assert not wrong, "; ".join(wrong)

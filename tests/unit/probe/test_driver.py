@@ -354,3 +354,15 @@ def test_a_dead_listener_is_named_and_living_ones_are_not(village, driver_of, pr
         driver.check_listeners([place for place in driver.places if place.name != "bob"])
     finally:
         driver.set_listener(bob, protocol, bob.ports[0], is_open=True)
+
+
+def test_a_listener_is_vouched_for_only_when_it_answers(village, driver_of):
+    driver = driver_of(*village)
+    driver.vouch(driver.places)
+    bob = driver.at("bob").place
+    driver.set_listener(bob, "tcp", bob.ports[0], is_open=False)
+    try:
+        with pytest.raises(HarnessError, match="bob"):
+            driver.vouch(driver.places)
+    finally:
+        driver.set_listener(bob, "tcp", bob.ports[0], is_open=True)
