@@ -32,7 +32,9 @@ FAULT = Fault(
         "P2P-07": "an echo request is a new flow, too",
         "SVC-01": "clients on node-b reach no endpoint on node-a through a Service either",
         "NPT-01": "a NodePort of node-a, asked from node-b, may forward to node-a",
-        **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "CTK-03"), _FROM_B),
+        **dict.fromkeys(
+            ("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "CTK-03", "MTU-01", "MTU-02"), _FROM_B
+        ),
         **dict.fromkeys(THROUGH_CLUSTER_IPS, _FROM_B),
     },
 )
