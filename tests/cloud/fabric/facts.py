@@ -214,8 +214,9 @@ FACTS: tuple[Fact, ...] = tuple(
         ("group-is-private-addresses", "A rule for a group means private addresses, not public ones", SG_RULES,
          tcp("far", PUBLIC_PEERS), "silent"),
         # -- interfaces
+        # There is a way back to that source: only the check stands between the two.
         ("source-check", "A source that the interface does not own is dropped", CHECK,
-         tcp("bare", "10.20.2.11", source="10.20.1.77"), "silent"),
+         tcp("app", "100.64.1.10", source="10.245.0.1"), "silent"),
         ("secondary-address", "A secondary private address is reached", ENI,
          tcp("bare", "10.20.1.12"), opened("10.20.1.20")),
         ("secondary-as-source", "and may be a source", ENI,

@@ -6,6 +6,7 @@ import sys
 from itertools import groupby
 
 from .facts import FACTS, Fact
+from .network_faults import FAULTS
 
 _HEAD = """# What is known of the simulated network
 
@@ -35,6 +36,14 @@ _NOT = """## What is not simulated
 A machine's errors and those of routers come from 192.0.0.8 where these have no address of their own.
 """
 
+_NOTICED = """## What would be noticed
+
+A fact that cannot fail says nothing. Each of these {count} defects is planted in the network whenever the software is
+tested ([tests/cloud/fabric/network_faults.py](../tests/cloud/fabric/network_faults.py)), not by way of the API; the
+facts beside it then come out otherwise, and all of them are as above once it is mended.
+
+"""
+
 
 def page() -> str:
     """The whole page."""
@@ -44,7 +53,19 @@ def page() -> str:
         parts.append(f"## {document}\n\n| | packet | outcome |\n|---|---|---|\n")
         parts += [f"| {_capital(fact.sentence)} | {_packet(fact)} | {fact.expected} |\n" for fact in facts]
         parts.append("\n")
-    return "".join([*parts, _NOT])
+    return "".join([*parts, _noticed(), _NOT])
+
+
+def _noticed() -> str:
+    """Which facts notice which defect of the network."""
+    sentences = {fact.name: _capital(fact.sentence) for fact in FACTS}
+    lines = [
+        f"| {fault.name} | {_capital(fault.sentence)} | {'; '.join(sentences[name] for name in fault.noticed_by)} |\n"
+        for fault in FAULTS
+    ]
+    return "".join(
+        [_NOTICED.format(count=len(FAULTS)), "| defect | | noticed at least by |\n|---|---|---|\n", *lines, "\n"]
+    )
 
 
 def _packet(fact: Fact) -> str:
