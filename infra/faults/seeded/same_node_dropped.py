@@ -33,7 +33,7 @@ FAULT = Fault(
         "SVC-04": "a hairpin is forwarded from node-a's pods to node-a's pods, too",
         "SVC-01": "clients on node-a reach no endpoint on node-a",
         "NPT-01": "a NodePort of node-a, asked from node-a, may choose an endpoint there",
-        **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01"), _ON_A),
+        **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "MTU-01", "MTU-02"), _ON_A),
         **dict.fromkeys(THROUGH_CLUSTER_IPS, _ON_A),
     },
 )
