@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS_FROM_HOSTS
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_DNS, THROUGH_CLUSTER_IPS_FROM_HOSTS
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -30,7 +30,7 @@ FAULT = Fault(
         "N2P-03": "hostnet-b is a process of node-b",
         "N2P-04": "the kubelet of node-b cannot look at its pods",
         **dict.fromkeys(
-            ("DNS-01", "DNS-02", "DNS-05", "DNS-06", "DNS-07", "IDN-08", "N2P-06", "NOD-02", "SVC-16"),
+            THROUGH_CLUSTER_DNS,
             "cluster DNS may run on node-b, whose kubelet cannot look at it any more",
         ),
     },

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_DNS, THROUGH_CLUSTER_IPS
 from kip_conformance.infra.faults.tampering import place, pod_range
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi
@@ -77,7 +77,8 @@ _ROWS_WITH_NODE_A = (
         "CTK-03",
     ),
     *("NPT-01", "NPT-02", "NPT-03", "NPT-05", "IDN-05", "IDN-06", "IDN-08", "IDN-10"),
-    *("NOD-02", "P2P-06", "P2P-07"),
+    *("NOD-02", "P2P-06", "P2P-07", "MTU-01", "MTU-02"),
+    *THROUGH_CLUSTER_DNS,  # which may run on node-b
 )
 FAULT = Fault(
     name="two-pods-one-address",
