@@ -9,7 +9,8 @@ from kip_conformance.infra.targets.lab import LabCluster
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     address = lab.machines["node-b"].addresses[0]
-    rule = f"ip daddr {address} udp dport 30000-32767 drop"
+    # A reply to what a proxy masqueraded may have such a port too.
+    rule = f"ip daddr {address} udp dport 30000-32767 ct direction original drop"
     chains = (
         f"chain prerouting {{ type filter hook prerouting priority mangle; policy accept; {rule}; }}\n"
         f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
