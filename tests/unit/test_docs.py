@@ -353,3 +353,16 @@ def test_every_option_of_ours_is_in_some_page() -> None:
     add_options(Recorder())  # type: ignore[arg-type]
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [name for name in recorded if not re.search(rf"{name}\b", text)] == []
+
+
+def test_the_kill_matrix_is_of_every_row_and_every_fault_and_its_lists_are_empty():
+    page = (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8")
+    killed = page.partition("## What kills each check")[2].partition("## The whole matrix")[0]
+
+    assert {row.id for row in load_requirements().values() if row.lane != "nightly"} == set(
+        re.findall(r"^\| ([A-Z0-9]{3}-\d{2}) \|", killed, re.MULTILINE)
+    )
+    assert [fault.name for fault in find_faults() if f"{fault.name} [" not in page] == []
+    assert "| nothing |" not in killed
+    for title in ("Checks without a kill", "Faults that survive", "Red without cause"):
+        assert f"{title}: none\n" in page
