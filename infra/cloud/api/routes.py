@@ -87,6 +87,12 @@ def delete_table(call: Call) -> Mapping[str, Any]:
     return {}
 
 
+def _shown(destination: Mapping[str, Any]) -> str:
+    """The range, or the prefix list's id."""
+    shown: str = destination.get("cidr") or destination["prefix_list"].id
+    return shown
+
+
 def _destination(call: Call) -> dict[str, Any]:
     """The one destination of a call: a range in its canonical form, or a prefix list."""
     cidr, listed = call.params.get("DestinationCidrBlock"), call.params.get("DestinationPrefixListId")
@@ -192,8 +198,7 @@ def create(call: Call) -> Mapping[str, Any]:
     destination = _destination(call)
     target = _target(call, found, destination)
     if _existing(found, destination) is not None:
-        shown = destination.get("cidr") or destination["prefix_list"].id
-        raise Refusal("RouteAlreadyExists", f"The route identified by {shown} already exists.")
+        raise Refusal("RouteAlreadyExists", f"The route identified by {_shown(destination)} already exists.")
     add_route(call.backend, found, target, **destination)
     return {"Return": True}
 
@@ -204,10 +209,9 @@ def replace(call: Call) -> Mapping[str, Any]:
     destination = _destination(call)
     existing = _existing(found, destination)
     if existing is None:
-        shown = destination.get("cidr") or destination["prefix_list"].id
         raise Refusal(
             "InvalidParameterValue",
-            f"There is no route defined for '{shown}' in the route table. Use CreateRoute instead.",
+            f"There is no route defined for '{_shown(destination)}' in the route table. Use CreateRoute instead.",
         )
     if existing.local or call.params.get("LocalTarget"):
         raise Refusal("UnsupportedOperation", "Another target for a local route is not simulated")
@@ -221,9 +225,9 @@ def delete(call: Call) -> Mapping[str, Any]:
     destination = _destination(call)
     existing = _existing(found, destination)
     if existing is None:
-        shown = destination.get("cidr") or destination["prefix_list"].id
         raise Refusal(
-            "InvalidRoute.NotFound", f"no route with destination-cidr-block {shown} in route table {found.id}"
+            "InvalidRoute.NotFound",
+            f"no route with destination-cidr-block {_shown(destination)} in route table {found.id}",
         )
     if existing.local:
         raise Refusal("InvalidParameterValue", f"cannot remove local route {destination['cidr']} in {found.id}")

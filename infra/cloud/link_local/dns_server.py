@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
+from kip_conformance.infra.cloud.link_local.connection import LimitedConnection
 from kip_conformance.infra.cloud.link_local.names import NameTable
 from kip_conformance.infra.cloud.link_local.resolver import Transport, decide
 from kip_conformance.infra.cloud.link_local.upstream import Forwarder
@@ -18,7 +19,6 @@ __all__ = ["Answerer", "OverTcp", "OverUdp"]
 
 _IDLE = 10.0
 """Seconds that a TCP connection may be silent."""
-_MOST_CONNECTIONS = 64
 
 
 class Answerer:
@@ -65,28 +65,13 @@ class OverUdp(asyncio.DatagramProtocol):
             self._transport.sendto(answer, address)
 
 
-class OverTcp(asyncio.Protocol):
+class OverTcp(LimitedConnection):
     """A connection: messages with their length before them (RFC 7766); answers may overtake each other."""
 
     def __init__(self, answerer: Answerer, open_ones: set[OverTcp]) -> None:
-        self._answerer, self._open_ones = answerer, open_ones
+        super().__init__(open_ones, _IDLE)
+        self._answerer = answerer
         self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if len(self._open_ones) >= _MOST_CONNECTIONS:
-            transport.abort()
-            return
-        self._open_ones.add(self)
-        self._wait()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._open_ones.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -99,24 +84,6 @@ class OverTcp(asyncio.Protocol):
             del self._buffer[: 2 + length]
             self._answerer.answer(wire, "tcp", self._send)
 
-    def pause_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.resume_reading()
-
-    def close(self) -> None:
-        """End the connection now."""
-        if self._transport is not None:
-            self._transport.abort()
-
     def _send(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(struct.pack("!H", len(answer)) + answer)
-
-    def _wait(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(_IDLE, self.close)

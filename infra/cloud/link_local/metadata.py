@@ -21,6 +21,7 @@ from http import HTTPStatus
 
 from kip_conformance.infra.cloud.facts import InstanceFacts
 from kip_conformance.infra.cloud.link_local import http
+from kip_conformance.infra.cloud.link_local.connection import LimitedConnection
 from kip_conformance.infra.cloud.link_local.metadata_tree import find, tree
 
 __all__ = ["Connection", "Tokens", "respond"]
@@ -31,7 +32,6 @@ _TOKEN_HEADER = "x-aws-ec2-metadata-token"
 _LONGEST_TTL = 21600
 _IDLE = 30.0
 """Seconds that a connection may be silent, or take over one request."""
-_MOST_CONNECTIONS = 64
 _MOST_AT_ONCE = 16
 """Requests that a client may send ahead of their answers, in one piece."""
 
@@ -112,31 +112,17 @@ def _refusal(status: HTTPStatus, request: http.Request, headers: dict[str, str] 
     )
 
 
-class Connection(asyncio.Protocol):
+class Connection(LimitedConnection):
     """One connection of a client. `facts` gives those of the moment; `open_ones` has all connections of a listener."""
 
     def __init__(self, facts: Callable[[], InstanceFacts], tokens: Tokens, open_ones: set[Connection]) -> None:
+        super().__init__(open_ones, _IDLE)
         self._facts, self._tokens = facts, tokens
-        self._open_ones = open_ones
         self._reader = http.RequestReader()
-        self._transport: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if len(self._open_ones) >= _MOST_CONNECTIONS:
-            transport.abort()
-            return
-        self._open_ones.add(self)
+    def _opened(self, transport: asyncio.Transport) -> None:
         # An answer that the hop limit lets die is never acknowledged: give up on it while the lab still stands.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_IDLE * 1000))
-        self._wait()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._open_ones.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
@@ -162,21 +148,3 @@ class Connection(asyncio.Protocol):
                 return
         if requests:
             self._wait()
-
-    def pause_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.resume_reading()
-
-    def close(self) -> None:
-        """End the connection now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _wait(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(_IDLE, self.close)
