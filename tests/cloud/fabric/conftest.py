@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from kip_conformance.infra.fabric.names import machine_namespace, nic_namespace
 from kip_conformance.infra.fabric.nic import METADATA, RESOLVER, TIME
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
-from kip_conformance.infra.lab.control import Control, start_supervisor
-from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import remove_lab
+from kip_conformance.infra.lab.control import Control
 
 from .packets import Packets
 from .world import MAIN, world
@@ -33,29 +29,14 @@ SETTINGS = (
 )
 
 
-@contextmanager
-def supervised() -> Iterator[Control]:
-    """A supervisor without any machine."""
-    if os.geteuid() != 0:
-        pytest.fail("these tests make namespaces and need root", pytrace=False)
-    folder = LabFolder.of(new_run_id())
-    folder.path.mkdir(parents=True)
-    control, lifeline = start_supervisor(folder)
-    try:
-        yield control
-    finally:
-        os.close(lifeline)
-        remove_lab(folder)
-
-
 @pytest.fixture
-def bare() -> Iterator[Control]:
+def bare(supervised) -> Iterator[Control]:
     with supervised() as control:
         yield control
 
 
 @pytest.fixture(scope="session")
-def fabric() -> Iterator[Fabric]:
+def fabric(supervised) -> Iterator[Fabric]:
     """The whole world of world.py, applied. Whoever changes it brings it back."""
     with supervised() as control:
         fabric = Fabric(control, control.folder.path / "fabric.json")

@@ -24,9 +24,7 @@ from kip_conformance.infra.cloud.link_local.client import LinkLocal, start_link_
 from kip_conformance.infra.fabric.compile import machine_namespace, nic_namespace
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.fabric.state import Interface, NetworkState, RouteTable, Subnet, Vpc
-from kip_conformance.infra.lab.control import Control, start_supervisor
-from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import remove_lab
+from kip_conformance.infra.lab.control import Control
 
 AGENT = str(Path(__file__).with_name("agent.py"))
 PYTHON = "/usr/bin/python3"
@@ -37,20 +35,12 @@ BASE_PLUS_TWO = "10.20.0.2"
 
 
 @pytest.fixture(scope="session")
-def control() -> Iterator[Control]:
+def control(supervised) -> Iterator[Control]:
     """A supervisor with the network of two machines, which do not run."""
-    if os.geteuid() != 0:
-        pytest.fail("these tests make namespaces and need root", pytrace=False)
-    folder = LabFolder.of(new_run_id())
-    folder.path.mkdir(parents=True)
-    control, lifeline = start_supervisor(folder)
-    try:
-        reconcile(Fabric(control, folder.path / "fabric.json"), network())
+    with supervised() as control:
+        reconcile(Fabric(control, control.folder.path / "fabric.json"), network())
         control.add_netns({"outside": {}})
         yield control
-    finally:
-        os.close(lifeline)
-        remove_lab(folder)
 
 
 def network() -> NetworkState:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +11,7 @@ from typing import Any
 
 import pytest
 from kip_conformance.infra.cloud.start import ec2_client, start_cloud
-from kip_conformance.infra.lab.control import Control, start_supervisor
-from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import remove_lab
+from kip_conformance.infra.lab.control import Control
 
 IMAGE = "ami-0d00000000000debd"
 _CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)"
@@ -94,14 +91,6 @@ class Cloud:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
-    if os.geteuid() != 0:
-        pytest.fail("these tests make namespaces and need root", pytrace=False)
-    folder = LabFolder.of(new_run_id())
-    folder.path.mkdir(parents=True)
-    control, lifeline = start_supervisor(folder)
-    try:
+def cloud(supervised) -> Iterator[Cloud]:
+    with supervised() as control:
         yield Cloud(control, start_cloud(control))
-    finally:
-        os.close(lifeline)
-        remove_lab(folder)
