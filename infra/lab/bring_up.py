@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kip_conformance.infra.cloud.realize.machines import prepare_machine
 from kip_conformance.infra.cloud.start import ec2_client, start_cloud
@@ -26,6 +27,7 @@ from kip_conformance.infra.lab.binaries.provide import Toolset
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
 from kip_conformance.infra.lab.images import Images
+from kip_conformance.infra.lab.interconnect import connect_peer, connect_site
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan
@@ -38,7 +40,8 @@ from kip_conformance.infra.lab.residents import (
 )
 from kip_conformance.infra.lab.service_proxy import ServiceProxy
 from kip_conformance.infra.lab.state import LabFolder
-from kip_conformance.infra.lab.vpc import make_vpc, wait_running
+from kip_conformance.infra.lab.vpc import LabVpc, make_vpc, wait_running
+from kip_conformance.infra.lab.ways_out import make_ways_out
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Progress
 
@@ -91,16 +94,19 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
     nodes = [NodeFiles(folder, node, plan) for node in NODES]
     control_plane.make_pki(folder, plan)
     cgroups.create(folder.run_id, [node.name for node in NODES])
-    with say.step("cloud: VPC, network interfaces, an instance for each machine"):
-        _prepare(control.folder, nodes)
-        cloud = start_cloud(control)
-        ec2 = ec2_client(cloud)
-        wait_running(control, ec2, make_vpc(ec2, plan), within=patience)
-    machines = machines_of(control)
-    _start_control_plane(control, parts)
-    for node in nodes:
-        _start_containerd(control, node, parts)
     with ThreadPoolExecutor(max_workers=4) as pool:
+        with say.step("cloud: VPC, network interfaces, an instance for each machine"):
+            _prepare(control.folder, nodes)
+            cloud = start_cloud(control)
+            ec2 = ec2_client(cloud)
+            vpc = make_vpc(ec2, plan)
+            # The nodes do not need the rest: it comes while they start.
+            connected = pool.submit(_connect, ec2, plan, vpc)
+            wait_running(control, ec2, vpc.instances, within=patience)
+        machines = machines_of(control)
+        _start_control_plane(control, parts)
+        for node in nodes:
+            _start_containerd(control, node, parts)
         listening = pool.submit(_offer_api, control, patience / 6)
         api = listening.result()
         loaded = pool.submit(api.load)
@@ -125,7 +131,14 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
             if place.kind != "host":
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
         proxy.wait(parts.mode, within=patience)
+        connected.result()
     return api, cloud
+
+
+def _connect(ec2: Any, plan: LabPlan, vpc: LabVpc) -> None:
+    connect_site(ec2, plan, vpc)
+    make_ways_out(ec2, plan, vpc)
+    connect_peer(ec2, plan, vpc)
 
 
 def _prepare(folder: LabFolder, nodes: Sequence[NodeFiles]) -> None:

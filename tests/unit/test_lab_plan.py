@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_network
+from itertools import combinations
 
 import pytest
 from kip_conformance.infra.errors import UsageError
-from kip_conformance.infra.lab.plan import NODES, PLAN
+from kip_conformance.infra.lab.plan import NODES, PLAN, SUBNETS
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
 from kip_conformance.infra.targets.protocol import ClusterDescription, Place, PodRef
 
 
 def test_the_ranges_do_not_overlap_and_differ_in_size():
-    ranges = [ip_network(text) for text in (PLAN.vpc, PLAN.pods, PLAN.services)]
-    assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
+    apart = (PLAN.vpc, PLAN.secondary, PLAN.peer, PLAN.on_prem, PLAN.on_prem_pods, PLAN.pods, PLAN.services)
+    ranges = [ip_network(text) for text in apart]
+    assert not any(one.overlaps(other) for one, other in combinations(ranges, 2))
+    subnets = [ip_network(subnet.cidr) for subnet in SUBNETS]
+    assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
+    assert len({subnet.prefixlen for subnet in subnets}) == len(subnets)
+    assert all(any(one.subnet_of(ip_network(whole)) for whole in (PLAN.vpc, PLAN.secondary)) for one in subnets)
+    assert ip_network(PLAN.peer_subnet).subnet_of(ip_network(PLAN.peer))
     assert len({ip_network(node.pod_cidr).prefixlen for node in NODES}) == len(NODES)
     assert all(ip_network(node.pod_cidr).subnet_of(ip_network(PLAN.pods)) for node in NODES)
 
