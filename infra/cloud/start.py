@@ -37,9 +37,9 @@ def start_cloud(control: Control) -> str:
 
 
 def start_network(control: Control, url: str) -> None:
-    """Start, or start again, the process that follows the API."""
+    """Start the process that follows the API. One that is killed is started again and takes up where it was."""
     argv = [sys.executable, "-m", "kip_conformance.infra.cloud.realize", "--lab", str(control.folder.path)]
-    control.daemon(_NETWORK, [*argv, "--api", url])
+    control.daemon(_NETWORK, [*argv, "--api", url], again=True)
 
 
 def client_environment(url: str) -> tuple[str, ...]:

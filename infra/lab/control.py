@@ -218,10 +218,12 @@ class Control:
         env: Mapping[str, str] | None = None,
         listen: int | None = None,
         may_end: bool = False,
+        again: bool = False,
     ) -> int:
         """Start a program that lives as long as the lab; its output goes to the log folder. Returns its id there.
 
-        With `may_end` it may also end by itself: `check_daemons` does not miss it.
+        With `may_end` it may also end by itself: `check_daemons` does not miss it. With `again` it is started again
+        whenever it does, and its log says so; `check_daemons` misses it once that was given up (daemons.py).
         """
         log = self.log_of(machine, name)
         with log.open("ab") as output, open(os.devnull, "rb") as nothing:
@@ -234,6 +236,7 @@ class Control:
                     machine=machine,
                     daemon=name,
                     may_end=may_end,
+                    again=again,
                     env={**BASE_ENVIRONMENT, **(env or {})},
                 )["pid"]
             )

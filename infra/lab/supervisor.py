@@ -26,12 +26,12 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kip_conformance.infra.lab import cgroups, kernel, namespaces
+from kip_conformance.infra.lab.daemons import Daemon
 from kip_conformance.infra.lab.state import LabFolder
 
 __all__ = ["main"]
@@ -46,7 +46,7 @@ class Supervisor:
         self.folder = folder
         self.lifeline: int | None = lifeline
         self.machines: dict[str, dict[str, Any]] = {}
-        self.daemons: dict[tuple[str, str], dict[str, Any]] = {}
+        self.daemons: dict[tuple[str, str], Daemon] = {}
         self.on_exit: dict[int, Callable[[int], None]] = {}
         self.selector = selectors.DefaultSelector()
         self.stopping: list[socket.socket] | None = None
@@ -112,12 +112,18 @@ class Supervisor:
         env: dict[str, str] | None = None,
         daemon: str | None = None,
         may_end: bool = False,
+        again: bool = False,
     ) -> dict[str, Any] | None:
         pid = self._spawn(argv, descriptors, machine, netns, env)
         if daemon is not None:
-            record = {"pid": pid, "argv0": argv[0], "exit": None, "since": time.monotonic(), "is_over": may_end}
+            record = Daemon(pid, may_end)
+            if again:
+                record.descriptors = [os.dup(one) for one in descriptors]
+                record.spawn = lambda held: self._spawn(argv, held, machine, netns, env)
+            if (before := self.daemons.get((machine or "", daemon))) is not None:
+                before.close()
             self.daemons[machine or "", daemon] = record
-            self.on_exit[pid] = lambda status: record.update(exit=status)
+            self._watch(record)
             return {"pid": pid}
         connection.send(json.dumps({"pid": pid}).encode())
 
@@ -139,6 +145,15 @@ class Supervisor:
         self.selector.register(connection, selectors.EVENT_READ, client_gone)
         self.on_exit[pid] = ended
         return None
+
+    def _watch(self, record: Daemon) -> None:
+        """Hear of a daemon's end, and of that of the next process that it is started again as."""
+
+        def ended(status: int) -> None:
+            if record.ended(status):
+                self._watch(record)
+
+        self.on_exit[record.pid] = ended
 
     def _spawn(
         self,
@@ -225,7 +240,7 @@ class Supervisor:
         pid = self._machine(name)["pid"]
         for (machine, _), record in self.daemons.items():
             if machine == name:
-                record["is_over"] = True
+                record.is_over = True
         os.kill(pid, signal.SIGKILL)
         before = self.on_exit[pid]
 
@@ -248,9 +263,9 @@ class Supervisor:
         is_over: bool = False,
     ) -> dict[str, Any]:
         record = self.daemons[machine, daemon]
-        record["is_over"] = is_over
-        if record["exit"] is None:
-            os.killpg(record["pid"], number)
+        record.is_over = is_over
+        if record.exit is None:
+            os.killpg(record.pid, number)
         return {}
 
     def _op_status(self, _connection: socket.socket, _descriptors: list[int]) -> dict[str, Any]:
@@ -258,8 +273,7 @@ class Supervisor:
             "kept": self.lifeline is None,
             "machines": sorted(self.machines),
             "daemons": [
-                {"machine": machine, "name": name, **{key: record[key] for key in ("pid", "exit", "is_over")}}
-                for (machine, name), record in self.daemons.items()
+                {"machine": machine, "name": name, **record.shown()} for (machine, name), record in self.daemons.items()
             ],
         }
 

@@ -85,7 +85,7 @@ def start_link_local(control: Control, *, within: float = 20.0) -> LinkLocal:
     client.folder.create()
     client.folder.control.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "kip_conformance.infra.cloud.link_local", "--folder", str(client.folder.path)]
-    control.daemon(_DAEMON, argv)
+    control.daemon(_DAEMON, argv, again=True)
     deadline = time.monotonic() + within
     while True:
         try:

@@ -94,3 +94,9 @@ class Cloud:
 def cloud(supervised) -> Iterator[Cloud]:
     with supervised() as control:
         yield Cloud(control, start_cloud(control))
+
+
+@pytest.fixture(scope="session")
+def cloud_at() -> type[Cloud]:
+    """Cloud itself, for a supervisor of a test's own."""
+    return Cloud

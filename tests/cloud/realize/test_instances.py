@@ -6,7 +6,6 @@ import signal
 import urllib.request
 
 import pytest
-from kip_conformance.infra.cloud.start import start_network
 
 SERVE = "echo served > index.html; exec /usr/bin/python3 -m http.server 80 >/dev/null 2>&1 &"
 
@@ -114,8 +113,6 @@ def test_whoever_makes_the_machines_may_be_killed_at_any_time(cloud, moment):
     }
     cloud.until(happened[moment], f"{moment}: it never happened")
     cloud.control.signal(None, "cloud-network", signal.SIGKILL)
-    cloud.control.wait_daemon(None, "cloud-network", within=5)
-    start_network(cloud.control, cloud.url)
 
     cloud.wait("running", *ids)
     cloud.wait_booted(*ids)
