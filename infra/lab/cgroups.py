@@ -10,7 +10,18 @@ from pathlib import Path
 
 from kip_conformance.infra.errors import EnvironmentFault
 
-__all__ = ["ROOT", "cgroup_version", "create", "known_runs", "lab_group", "leftovers", "remove", "require"]
+__all__ = [
+    "ROOT",
+    "cgroup_version",
+    "create",
+    "joining",
+    "known_runs",
+    "lab_group",
+    "leftovers",
+    "remove",
+    "remove_machine",
+    "require",
+]
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "kip-"
@@ -94,6 +105,28 @@ def create(run_id: str, machines: list[str], root: Path = ROOT) -> None:
     for group in (top, *(top / machine for machine in machines)):
         group.mkdir(exist_ok=True)
         _hand_down(group)
+
+
+_JOIN = 'for group in $0; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
+_LEAF = "system"
+"""On v2, where a machine's own processes are: the group above it hands controllers down, and so may hold none."""
+
+
+def joining(run_id: str, machine: str, argv: list[str], root: Path = ROOT) -> list[str]:
+    """The command that runs `argv` in the group of `machine`, which `create` has made. Raises OSError."""
+    groups = [hierarchy / lab_group(run_id) / machine for hierarchy in _controlled(root)]
+    if cgroup_version(root) == 2:
+        groups = [root / lab_group(run_id) / machine / _LEAF]
+        groups[0].mkdir(exist_ok=True)
+    return ["sh", "-c", _JOIN, " ".join(map(str, groups)), *argv]
+
+
+def remove_machine(run_id: str, machine: str, root: Path = ROOT, *, within: float = 5.0) -> None:
+    """Remove the groups of one machine, on which nothing runs any more."""
+    deadline = time.monotonic() + within
+    groups = [path / machine for path in leftovers(run_id, root)]
+    while [path for path in groups if not _remove_tree(path)] and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _create_v1(top: Path, machines: list[str]) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from kip_conformance.infra.cloud.boot import boot
 from kip_conformance.infra.cloud.facts import LeaseFacts
+from kip_conformance.infra.errors import EnvironmentFault
+from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.state import LabFolder
 
@@ -64,6 +66,7 @@ class InstanceMachine:
     def terminate(self) -> None:
         """End it, running or stopped, and remove its disk. Its network namespace is the network's to remove."""
         self.stop()
+        cgroups.remove_machine(self.control.folder.run_id, self.name)
         shutil.rmtree(self.control.folder.machine(self.name), ignore_errors=True)
 
     def _boot(self, lease: LeaseFacts) -> None:
@@ -74,7 +77,16 @@ class InstanceMachine:
         program = Path(boot.__file__).resolve()
         self.control.boot(self.name, self.netns, {}, has_own_root=True)
         argv = [sys.executable, str(program), "--console", str(_console(self.control.folder, self.name))]
-        self.control.daemon("boot", argv, machine=self.name, may_end=True)
+        self.control.daemon("boot", self._in_group(argv), machine=self.name, may_end=True)
+
+    def _in_group(self, argv: list[str]) -> list[str]:
+        """In control groups of the machine's own: what it runs may make groups below, and they end with it."""
+        run_id = self.control.folder.run_id
+        try:
+            cgroups.create(run_id, [self.name])
+            return cgroups.joining(run_id, self.name, argv)
+        except (EnvironmentFault, OSError):  # where a lab cannot be had, a network and its machines still can
+            return argv
 
 
 def console_output(folder: LabFolder, name: str) -> bytes:
