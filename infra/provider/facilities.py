@@ -1,0 +1,47 @@
+"""What the workers of all pods share."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from kip_conformance.infra.provider.config import Config
+from kip_conformance.infra.provider.events import Events
+from kip_conformance.infra.provider.fleet import Cell, Fleet
+from kip_conformance.infra.provider.kube_client import KubeClient
+from kip_conformance.infra.provider.launching import Launcher
+from kip_conformance.infra.provider.payload import Payload
+from kip_conformance.infra.provider.starts import Starts
+
+__all__ = ["Facilities", "Patience"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: until a cell that does not boot is replaced, and until an event says that it is late."""
+
+    boot: float = 1200.0
+    boot_warning: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facilities:
+    """`dials_private` is whether agents are dialled at their private addresses (the provider is in their VPC)."""
+
+    config: Config
+    kube: KubeClient
+    events: Events
+    fleet: Fleet
+    launcher: Launcher
+    payload: Payload
+    starts: Starts
+    agent_tls: ssl.SSLContext
+    host_ip: str
+    node: str
+    dials_private: bool
+    patience: Patience
+
+    def address_of(self, cell: Cell) -> str:
+        """Where the cell's agent is dialled."""
+        known = self.fleet.cells.get(cell.instance, cell)
+        return cell.primary if self.dials_private or not known.public else known.public
