@@ -28,6 +28,7 @@ _PLURALS = {
     "ConfigMap": ("api/v1", "configmaps", True),
     "Secret": ("api/v1", "secrets", True),
     "Endpoints": ("api/v1", "endpoints", True),
+    "Event": ("api/v1", "events", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "ServiceCIDR": ("apis/networking.k8s.io/v1", "servicecidrs", False),
     "Deployment": ("apis/apps/v1", "deployments", True),

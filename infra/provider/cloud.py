@@ -69,11 +69,13 @@ class Cloud:
 
     async def call(self, action: str, /, **parameters: Any) -> dict[str, Any]:
         """One call by its boto3 name, such as `run_instances`. Raises CloudRefusal."""
-        return await self._in_thread(functools.partial(self._call, action, parameters))
+        found: dict[str, Any] = await self._in_thread(functools.partial(self._call, action, parameters))
+        return found
 
     async def all(self, action: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """All pages of a describing call: the items of its only list. Raises CloudRefusal."""
-        return await self._in_thread(functools.partial(self._all, action, parameters))
+        found: list[dict[str, Any]] = await self._in_thread(functools.partial(self._all, action, parameters))
+        return found
 
     async def _in_thread(self, work: Any) -> Any:
         # A call that has begun is not lost when its waiter is cancelled: whoever needs the outcome shields it.

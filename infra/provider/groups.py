@@ -49,7 +49,7 @@ def group_name(controller: str) -> str:
 def wanted_rules(vpc_cidrs: Iterable[str], extra_cidrs: Iterable[str]) -> set[Rule]:
     """What comes in: everything of TCP, UDP and ICMP from the VPC's ranges and the extra ones."""
     protocols = (("tcp", 0, 65535), ("udp", 0, 65535), ("icmp", -1, -1))
-    return {Rule(*protocol, peer) for peer in {*vpc_cidrs, *extra_cidrs} for protocol in protocols}
+    return {Rule(name, first, last, peer) for peer in {*vpc_cidrs, *extra_cidrs} for name, first, last in protocols}
 
 
 def rules_of(permissions: Sequence[dict[str, Any]]) -> set[Rule]:

@@ -1,0 +1,160 @@
+"""An agent in a few lines, for tests of the provider: it speaks what an agent speaks and runs nothing.
+
+It stands where the real one would: downloaded by the cell's user data, with its certificate, on the instance. What it
+should do is said by annotations of the pod, below `double/`.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+SETTINGS = json.load(open(sys.argv[sys.argv.index("--settings") + 1]))
+NEWS = threading.Condition()
+STATE = {"version": 1, "pod": None, "body": None, "events": [], "stopped": False, "deploys": 0}
+
+
+def status():
+    pod = STATE["pod"]
+    if pod is None:
+        return {}
+    wanted = pod["metadata"].get("annotations") or {}
+    phase = "Succeeded" if STATE["stopped"] else wanted.get("double/phase", "Running")
+    over = phase in ("Succeeded", "Failed")
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    code = 1 if phase == "Failed" else 0
+    ended = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": stamp}}
+    running = {"running": {"startedAt": STATE["since"]}}
+    address = SETTINGS.get("pod_address", "")
+    ready = "False" if over else "True"
+    return {
+        "phase": phase,
+        "startTime": STATE["since"],
+        "podIP": address,
+        "podIPs": [{"ip": address}] if address else [],
+        "conditions": [
+            {"type": kind, "status": "True" if kind == "Initialized" else ready}
+            for kind in ("Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers")
+        ],
+        "containerStatuses": [
+            {
+                "name": one["name"],
+                "image": one["image"],
+                "imageID": "double",
+                "ready": not over,
+                "started": not over,
+                "restartCount": int(wanted.get("double/restarts", 0)),
+                "state": ended if over else running,
+            }
+            for one in pod["spec"]["containers"]
+        ],
+    }
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, code, body):
+        data = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def body(self):
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_GET(self):
+        parts = urlsplit(self.path)
+        query = {key: value[0] for key, value in parse_qs(parts.query).items()}
+        if parts.path == "/v1/ping":
+            return self.answer(200, {"version": SETTINGS["version"], "started": STATE.get("since", "")})
+        if parts.path == "/v1/status":
+            with NEWS:
+                NEWS.wait_for(lambda: STATE["version"] > int(query["after"]), float(query["wait"]))
+                uid = STATE["pod"]["metadata"]["uid"] if STATE["pod"] else ""
+                said = {"version": STATE["version"], "uid": uid, "status": status(), "events": STATE["events"]}
+            return self.answer(200, said)
+        if parts.path.startswith("/v1/logs/"):
+            data = f"log of {parts.path.rpartition('/')[2]} {parts.query}\n".encode()
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
+            return None
+        if parts.path == "/v1/double/body":
+            return self.answer(200, {**(STATE["body"] or {}), "deploys": STATE["deploys"]})
+        return self.answer(404, {"error": f"{parts.path} is nothing here"})
+
+    def do_PUT(self):
+        body = self.body()
+        wanted = body["pod"]["metadata"].get("annotations") or {}
+        if "double/refuse" in wanted:
+            return self.answer(400, {"error": wanted["double/refuse"]})
+        with NEWS:
+            if STATE["pod"] is None and SETTINGS.get("pod_address"):
+                subprocess.run(["ip", "addr", "add", SETTINGS["pod_address"] + "/32", "dev", "lo"], check=False)
+            STATE.setdefault("since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+            STATE["pod"], STATE["body"] = body["pod"], body
+            STATE["deploys"] += 1
+            if STATE["deploys"] == 1:
+                event = {
+                    "id": 1,
+                    "type": "Normal",
+                    "reason": "Started",
+                    "message": "Started container",
+                    "fieldPath": "",
+                }
+                STATE["events"].append(event)
+            STATE["version"] += 1
+            NEWS.notify_all()
+        return self.answer(202, {})
+
+    def do_POST(self):
+        self.body()
+        with NEWS:
+            STATE["stopped"] = True
+            STATE["version"] += 1
+            NEWS.notify_all()
+        return self.answer(202, {})
+
+    def log_message(self, *words):
+        pass
+
+
+def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=SETTINGS["ca"])
+    with tempfile.NamedTemporaryFile() as chain:
+        chain.write((SETTINGS["certificate"] + SETTINGS["key"]).encode())
+        chain.flush()
+        context.load_cert_chain(chain.name)
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def finish_request(self, request, address):
+            # The handshake belongs to the connection's own thread: one that says nothing must not stop the others.
+            try:
+                with context.wrap_socket(request, server_side=True) as wrapped:
+                    super().finish_request(wrapped, address)
+            except OSError as error:
+                print(f"double: {address}: {error}", flush=True)
+
+        def handle_error(self, request, address):
+            print(f"double: {address}: {sys.exc_info()[1]}", flush=True)
+
+    print("double: serving", flush=True)
+    Server(("0.0.0.0", 6421), Handler).serve_forever()
+
+
+main()
