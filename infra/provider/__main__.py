@@ -32,6 +32,10 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cells-api-server", default="", metavar="URL", help="the API server as cells see it (default: as we do)"
     )
+    parser.add_argument("--kubelet-port", type=int, default=10250, metavar="PORT")
+    parser.add_argument("--kubelet-certificate", type=Path, metavar="FILE", help="for the node's InternalIP, PEM")
+    parser.add_argument("--kubelet-key", type=Path, metavar="FILE")
+    parser.add_argument("--client-ca", type=Path, metavar="FILE", help="CA of the kubelet port's clients")
     parser.add_argument("--boot-timeout", type=float, default=Patience().boot, metavar="SECONDS")
     parser.add_argument("--boot-warning", type=float, default=Patience().boot_warning, metavar="SECONDS")
     parser.add_argument("--verbose", action="store_true")
@@ -56,6 +60,10 @@ def main(arguments: list[str]) -> int:
         given.cluster_domain,
         given.network_agent_secret,
         given.cells_api_server,
+        given.kubelet_port,
+        given.kubelet_certificate,
+        given.kubelet_key,
+        given.client_ca,
         Patience(given.boot_timeout, given.boot_warning),
     )
     try:

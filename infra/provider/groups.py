@@ -57,12 +57,12 @@ def rules_of(permissions: Sequence[dict[str, Any]]) -> set[Rule]:
     found = set()
     for one in permissions:
         protocol = one["IpProtocol"]
-        ports = (-1, -1) if protocol == "-1" else (one.get("FromPort", -1), one.get("ToPort", -1))
+        first, last = (-1, -1) if protocol == "-1" else (one.get("FromPort", -1), one.get("ToPort", -1))
         peers = [peer["CidrIp"] for peer in one.get("IpRanges", [])]
         peers += [peer["CidrIpv6"] for peer in one.get("Ipv6Ranges", [])]
         peers += [peer["GroupId"] for peer in one.get("UserIdGroupPairs", [])]
         peers += [peer["PrefixListId"] for peer in one.get("PrefixListIds", [])]
-        found |= {Rule(protocol, *ports, peer) for peer in peers}
+        found |= {Rule(protocol, first, last, peer) for peer in peers}
     return found
 
 

@@ -20,6 +20,8 @@ from kip_conformance.infra.provider.facilities import Facilities, Patience
 from kip_conformance.infra.provider.fleet import Fleet
 from kip_conformance.infra.provider.identity import load_identity
 from kip_conformance.infra.provider.kube_client import KubeClient, path_of
+from kip_conformance.infra.provider.kubelet_port.access import Access
+from kip_conformance.infra.provider.kubelet_port.server import KubeletPort, serving_tls
 from kip_conformance.infra.provider.launching import Launcher
 from kip_conformance.infra.provider.node import VirtualNode
 from kip_conformance.infra.provider.payload import Payload
@@ -47,6 +49,10 @@ class Options:
     cluster_domain: str = "cluster.local"
     network_agent_secret: str = ""
     cells_api_server: str = ""
+    kubelet_port: int = 10250
+    kubelet_certificate: Path | None = None
+    kubelet_key: Path | None = None
+    client_ca: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
 
@@ -88,14 +94,39 @@ async def run(config: Config, options: Options) -> None:
         place.inside,
         options.patience,
     )
-    node = VirtualNode(options.node, host_ip, aws.region, place.zone, config.kubelet, "v1.36.0-kip-reference")
+    node = VirtualNode(
+        options.node, host_ip, aws.region, place.zone, config.kubelet, "v1.36.0-kip-reference", options.kubelet_port
+    )
     pods = Pods(facilities)
+    port = _kubelet_port(pods, options, kube, host_ip)
     await fleet.refresh()
     await node.ensure(kube)
     _LOG.info("node %s at %s, cells in subnet %s of %s", options.node, host_ip, place.subnet, place.vpc)
-    async with asyncio.TaskGroup() as tasks:
-        for work in (node.keep(kube), events.run(), fleet.run(), pods.run(), Sweep(facilities, pods).run()):
-            tasks.create_task(work)
+    works = [node.keep(kube), events.run(), fleet.run(), pods.run(), Sweep(facilities, pods).run()]
+    works += [port.run()] if port is not None else []
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        # None of them ends by itself: the first that does has failed, and the provider with it.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=5)
+
+
+def _kubelet_port(pods: Pods, options: Options, kube: KubeClient, address: str) -> KubeletPort | None:
+    """None without a certificate: the node has no logs and no exec then. Raises UsageError for half a set of files."""
+    files = (options.kubelet_certificate, options.kubelet_key, options.client_ca)
+    if not any(files):
+        _LOG.warning("no --kubelet-certificate: nothing listens at the kubelet port, there are no logs and no exec")
+        return None
+    certificate, key, client_ca = files
+    if certificate is None or key is None or client_ca is None:
+        raise UsageError("--kubelet-certificate, --kubelet-key and --client-ca are given together")
+    tls = serving_tls(certificate, key, client_ca)
+    return KubeletPort(pods, Access(kube, options.node), tls, address, options.kubelet_port)
 
 
 def _settings(aws: Aws, own: Surroundings | None) -> Aws:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from kip_conformance.infra.errors import KipError
 from kip_conformance.infra.provider import status
+from kip_conformance.infra.provider.agent_client import AgentRefusal
 from kip_conformance.infra.provider.board import StatusBoard
 from kip_conformance.infra.provider.cloud import CloudRefusal
 from kip_conformance.infra.provider.ending import end_cells, remove_pod
@@ -21,6 +22,7 @@ from kip_conformance.infra.provider.events import reference
 from kip_conformance.infra.provider.facilities import Facilities
 from kip_conformance.infra.provider.fleet import Cell
 from kip_conformance.infra.provider.following import End, Following, Outcome
+from kip_conformance.infra.provider.http import NoAnswer
 from kip_conformance.infra.provider.kube_client import Object
 from kip_conformance.infra.provider.wishes import Impossible, Wishes, WrongAnnotation, wishes_of
 
@@ -28,6 +30,7 @@ __all__ = ["PodWorker"]
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE = 60.0
+_KEPT_LOG = 64 << 10
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class PodWorker:
     pod: Object
     board: StatusBoard = field(init=False)
     following: Following | None = None
+    kept_logs: dict[str, bytes] = field(default_factory=dict)
+    """The end of the log of each container of a pod that is over: its cell is gone, and people ask afterwards."""
     _is_gone: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _to_end: asyncio.Event = field(default_factory=asyncio.Event)
@@ -137,6 +142,7 @@ class PodWorker:
         """What comes of the end of a cell: nothing more for this pod, or another cell."""
         if end.outcome is Outcome.OVER:
             await self.board.settled(within=30)
+            await self._keep_logs()
             await self._end_instances()
             return True
         if end.outcome is Outcome.REFUSED:
@@ -152,6 +158,14 @@ class PodWorker:
         # Before there is another one: two cells of one pod must not run at the same time.
         await self._end_instances(until_dead=True)
         return False
+
+    async def _keep_logs(self) -> None:
+        if self.following is None:
+            return
+        spec = self.pod["spec"]
+        for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+            with contextlib.suppress(NoAnswer, AgentRefusal):
+                self.kept_logs[container["name"]] = await self.following.agent.log_tail(container["name"], _KEPT_LOG)
 
     async def _end_instances(self, *, until_dead: bool = False) -> None:
         cells = self.by.fleet.of_pod(self.uid)

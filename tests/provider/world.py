@@ -22,12 +22,13 @@ from kip_conformance.infra.lab import bring_up, control_plane
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN
+from kip_conformance.infra.lab.residents import system_manifests
 from kip_conformance.infra.lab.vpc import LabVpc, make_vpc, wait_running
 
 HERE = Path(__file__).parent
 IMAGE = "ami-0d00000000000debd"
 NODE, PROVIDER_MACHINE = "kip-node", "node-a"
-_API_PORT = 4566
+_API_PORT, KUBELET_PORT = 4566, 10260
 _DOUBLE = "double"
 
 
@@ -72,6 +73,9 @@ class World:
     def start_provider(self, *options: str) -> None:
         argv = [sys.executable, "-m", "kip_conformance.infra.provider", "--config", str(self.config_file)]
         argv += ["--kubeconfig", str(self.control.folder.pki / "admin.kubeconfig"), "--nodename", NODE]
+        pki = self.control.folder.pki
+        argv += ["--kubelet-port", str(KUBELET_PORT), "--kubelet-certificate", str(pki / "node-a-kubelet.crt")]
+        argv += ["--kubelet-key", str(pki / "node-a-kubelet.key"), "--client-ca", str(pki / "ca.crt")]
         argv += ["--cluster-dns", PLAN.dns, *options]
         env = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{_API_PORT}",
@@ -201,10 +205,10 @@ def world_on(control: Control) -> Iterator[World]:
     control.daemon("web", web, machine="control-plane")
     world = World(control, tools, url, ec2, vpc, bring_up._offer_api(control, 10.0))
     world.until(world.api.is_ready, "the API server is not ready", within=60)
-    _create(
-        world.api,
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}},
-    )
+    account = {"name": "default", "namespace": "default"}
+    _create(world.api, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    # The API server itself is a client of kubelets: the lab's own binding.
+    _create(world.api, system_manifests("", PLAN)[0])
     yield world
 
 
