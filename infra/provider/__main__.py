@@ -38,6 +38,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--client-ca", type=Path, metavar="FILE", help="CA of the kubelet port's clients")
     parser.add_argument("--boot-timeout", type=float, default=Patience().boot, metavar="SECONDS")
     parser.add_argument("--boot-warning", type=float, default=Patience().boot_warning, metavar="SECONDS")
+    parser.add_argument("--sweep-interval", type=float, default=Patience().sweep, metavar="SECONDS")
     parser.add_argument("--verbose", action="store_true")
     return parser
 
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
         given.kubelet_certificate,
         given.kubelet_key,
         given.client_ca,
-        Patience(given.boot_timeout, given.boot_warning),
+        Patience(given.boot_timeout, given.boot_warning, given.sweep_interval),
     )
     try:
         asyncio.run(_until_told(load_config(given.config), options))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+from collections.abc import Sequence
 
 from kip_conformance.infra.errors import KipError
 from kip_conformance.infra.provider import status
@@ -19,7 +20,7 @@ from kip_conformance.infra.provider.fleet import Cell
 from kip_conformance.infra.provider.http import NoAnswer
 from kip_conformance.infra.provider.kube_client import Object, path_of
 
-__all__ = ["end_cells", "grace_left", "remove_pod"]
+__all__ = ["end_cells", "end_instances", "grace_left", "remove_pod"]
 
 _LOG = logging.getLogger(__name__)
 _OVERTIME = 5.0
@@ -34,10 +35,16 @@ async def end_cells(by: Facilities, board: StatusBoard, pod: Object, *, is_gone:
         for cell in cells:
             if await _stop(by, board, pod, cell):
                 stopped.add(cell.instance)
-    await by.fleet.terminate([cell.instance for cell in cells])
+    await end_instances(by, cells)
     for cell in cells:
         if cell.instance not in stopped:
             await by.fleet.until(cell.instance, lambda one: one is None or one.state == "terminated")
+
+
+async def end_instances(by: Facilities, cells: Sequence[Cell]) -> None:
+    """End instances with all that leads to them; returns when the cloud has accepted it."""
+    await by.routes.remove(cells)
+    await by.fleet.terminate([cell.instance for cell in cells])
 
 
 async def remove_pod(by: Facilities, pod: Object) -> None:

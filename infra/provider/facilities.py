@@ -11,6 +11,7 @@ from kip_conformance.infra.provider.fleet import Cell, Fleet
 from kip_conformance.infra.provider.kube_client import KubeClient
 from kip_conformance.infra.provider.launching import Launcher
 from kip_conformance.infra.provider.payload import Payload
+from kip_conformance.infra.provider.routes import CellRoutes
 from kip_conformance.infra.provider.starts import Starts
 
 __all__ = ["Facilities", "Patience"]
@@ -18,10 +19,11 @@ __all__ = ["Facilities", "Patience"]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: until a cell that does not boot is replaced, and until an event says that it is late."""
+    """Seconds: until a cell that does not boot is replaced, until an event says that it is late, between sweeps."""
 
     boot: float = 1200.0
     boot_warning: float = 30.0
+    sweep: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Facilities:
     launcher: Launcher
     payload: Payload
     starts: Starts
+    routes: CellRoutes
     agent_tls: ssl.SSLContext
     host_ip: str
     node: str

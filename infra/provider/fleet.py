@@ -16,6 +16,7 @@ __all__ = [
     "NAMETAG_TAG",
     "POD_TAG",
     "RESTARTS_TAG",
+    "ROUTES_TAG",
     "START_TAG",
     "UID_TAG",
     "Cell",
@@ -26,6 +27,7 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 CONTROLLER_TAG, NAMETAG_TAG = "KipControllerID", "KipNametag"
 UID_TAG, POD_TAG, START_TAG, RESTARTS_TAG = "KipPodUID", "KipPod", "KipStart", "KipRestarts"
+ROUTES_TAG = "KipRoutes"
 ALIVE = ("pending", "running")
 
 
@@ -33,7 +35,7 @@ ALIVE = ("pending", "running")
 class Cell:
     """One instance. `start` counts the pod's instances from 1; `secondary` is empty where there is none.
 
-    `restarts` is how often each container was restarted before, on earlier cells.
+    `restarts` is how often each container was restarted before, on earlier cells; `routes` are ranges that lead here.
     """
 
     instance: str
@@ -46,6 +48,7 @@ class Cell:
     interface: str
     pod: str = ""
     restarts: Mapping[str, int] = field(default_factory=dict)
+    routes: tuple[str, ...] = ()
 
     @property
     def is_alive(self) -> bool:
@@ -70,6 +73,7 @@ def cell_of(described: dict[str, Any]) -> Cell:
         nics[0].get("NetworkInterfaceId", ""),
         tags.get(POD_TAG, ""),
         restarts_in(tags.get(RESTARTS_TAG, "")),
+        tuple(tags.get(ROUTES_TAG, "").split()),
     )
 
 

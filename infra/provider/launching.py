@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from kip_conformance.infra.provider.fleet import (
     NAMETAG_TAG,
     POD_TAG,
     RESTARTS_TAG,
+    ROUTES_TAG,
     START_TAG,
     UID_TAG,
     Cell,
@@ -117,7 +118,7 @@ class Launcher:
                     f"subnet {self.place.subnet} ({self.place.subnet_cidr}) has too few free addresses for a cell",
                 )
             try:
-                tags = self._tags(pod, start, restarts)
+                tags = self._tags(pod, start, restarts, wishes.routes)
                 request = self._request(wishes, network, addresses, tags)
                 made = await self.cloud.call("run_instances", **request, **_booting(image, self.config))
             except CloudRefusal as error:
@@ -160,7 +161,7 @@ class Launcher:
             await asyncio.sleep(1)
         return None
 
-    def _tags(self, pod: Object, start: int, restarts: Mapping[str, int]) -> dict[str, str]:
+    def _tags(self, pod: Object, start: int, restarts: Mapping[str, int], routes: Sequence[str]) -> dict[str, str]:
         metadata = pod["metadata"]
         counted = " ".join(f"{name}={count}" for name, count in sorted(restarts.items()))
         tags = {
@@ -170,6 +171,7 @@ class Launcher:
             START_TAG: str(start),
             "Name": f"{self.config.cells.nametag}-{metadata['namespace']}-{metadata['name']}",
             **({RESTARTS_TAG: counted} if counted else {}),
+            **({ROUTES_TAG: " ".join(routes)} if routes else {}),
         }
         return {name: value[:_TAG_LIMIT] for name, value in tags.items()}
 

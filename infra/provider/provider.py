@@ -28,6 +28,7 @@ from kip_conformance.infra.provider.payload import Payload
 from kip_conformance.infra.provider.placement import find_place
 from kip_conformance.infra.provider.pods import Pods
 from kip_conformance.infra.provider.resolution import names_of_vpc
+from kip_conformance.infra.provider.routes import CellRoutes
 from kip_conformance.infra.provider.starts import Starts
 from kip_conformance.infra.provider.surroundings import Surroundings, look_around
 from kip_conformance.infra.provider.sweep import Sweep
@@ -88,6 +89,7 @@ async def run(config: Config, options: Options) -> None:
         launcher,
         payload,
         Starts(),
+        CellRoutes(cloud, place),
         identity.client_tls(),
         host_ip,
         options.node,
@@ -102,7 +104,13 @@ async def run(config: Config, options: Options) -> None:
     await fleet.refresh()
     await node.ensure(kube)
     _LOG.info("node %s at %s, cells in subnet %s of %s", options.node, host_ip, place.subnet, place.vpc)
-    works = [node.keep(kube), events.run(), fleet.run(), pods.run(), Sweep(facilities, pods).run()]
+    works = [
+        node.keep(kube),
+        events.run(),
+        fleet.run(),
+        pods.run(),
+        Sweep(facilities, pods, options.patience.sweep).run(),
+    ]
     works += [port.run()] if port is not None else []
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

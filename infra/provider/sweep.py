@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from kip_conformance.infra.errors import KipError
+from kip_conformance.infra.provider.ending import end_instances
 from kip_conformance.infra.provider.facilities import Facilities
 from kip_conformance.infra.provider.pods import Pods
 
@@ -46,7 +47,9 @@ class Sweep:
         ended = [name for name, looks in self._unknown.items() if looks >= _LOOKS]
         for name in ended:
             _LOG.warning("instance %s (%s) belongs to no pod and is ended", name, alive[name].pod)
-        await self.by.fleet.terminate(ended)
+        await end_instances(self.by, [alive[name] for name in ended])
+        # What was ended while the cloud did not let its routes be removed.
+        await self.by.routes.remove([cell for cell in self.by.fleet.cells.values() if not cell.is_alive])
         return ended
 
 

@@ -23,6 +23,7 @@ _UNSUPPORTED = ("launch-type", "instance-profile", "volume-size")
 _GROUP = re.compile(r"sg-[0-9a-z]+")
 _TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 _MOST_GROUPS = 5
+_TAG_LIMIT = 256
 _VOLUMES = ("configMap", "secret", "emptyDir", "projected", "downwardAPI")
 
 
@@ -103,6 +104,8 @@ def _routes(annotations: Mapping[str, str]) -> tuple[str, ...]:
             found.append(str(IPv4Network(one, strict=False)))
         except ValueError as error:
             raise WrongAnnotation(f"{PREFIX}cloud-route: {one!r} is no IPv4 range: {error}") from error
+    if len(" ".join(found)) > _TAG_LIMIT:
+        raise WrongAnnotation(f"{PREFIX}cloud-route: {len(found)} ranges are more than an instance's tag can hold")
     return tuple(dict.fromkeys(found))
 
 

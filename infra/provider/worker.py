@@ -17,14 +17,14 @@ from kip_conformance.infra.provider import status
 from kip_conformance.infra.provider.agent_client import AgentRefusal
 from kip_conformance.infra.provider.board import StatusBoard
 from kip_conformance.infra.provider.cloud import CloudRefusal
-from kip_conformance.infra.provider.ending import end_cells, remove_pod
+from kip_conformance.infra.provider.ending import end_cells, end_instances, remove_pod
 from kip_conformance.infra.provider.events import reference
 from kip_conformance.infra.provider.facilities import Facilities
 from kip_conformance.infra.provider.fleet import Cell
 from kip_conformance.infra.provider.following import End, Following, Outcome
 from kip_conformance.infra.provider.http import NoAnswer
 from kip_conformance.infra.provider.kube_client import Object
-from kip_conformance.infra.provider.wishes import Impossible, Wishes, WrongAnnotation, wishes_of
+from kip_conformance.infra.provider.wishes import PREFIX, Impossible, Wishes, WrongAnnotation, wishes_of
 
 __all__ = ["PodWorker"]
 
@@ -128,6 +128,7 @@ class PodWorker:
             cell = await self._cell(wishes)
             if cell is None:
                 continue
+            await self.by.routes.ensure(cell, wishes.routes)
             end = await self._follow(cell, wishes)
             if await self._is_finished(cell, end):
                 return
@@ -169,15 +170,19 @@ class PodWorker:
 
     async def _end_instances(self, *, until_dead: bool = False) -> None:
         cells = self.by.fleet.of_pod(self.uid)
-        await self.by.fleet.terminate([cell.instance for cell in cells])
+        await end_instances(self.by, cells)
         for cell in cells if until_dead else []:
             await self.by.fleet.until(cell.instance, lambda one: one is None or one.state == "terminated")
 
     async def _cell(self, wishes: Wishes) -> Cell | None:
         """The pod's cell, found or launched; None: the pod has changed meanwhile, think again."""
         if alive := self.by.fleet.of_pod(self.uid):
-            await self.by.fleet.terminate([cell.instance for cell in alive[1:]])
+            await end_instances(self.by, alive[1:])
             return alive[0]
+        if wishes.routes and (taken := await self.by.routes.taken(wishes.routes)):
+            self._wait_for("InvalidAnnotation", f"{PREFIX}cloud-route: {taken}")
+            await self._other_pod()
+            return None
         self.board.want(status.waiting(self.pod, self.by.host_ip, "ContainerCreating"))
         failures = 0
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import signal
@@ -82,7 +83,14 @@ class World:
             "AWS_ACCESS_KEY_ID": "lab",
             "AWS_SECRET_ACCESS_KEY": "lab",
         }
+        argv += ["--sweep-interval", "2", "--boot-warning", "3"]
         self.control.daemon("provider", argv, machine=PROVIDER_MACHINE, env=env, may_end=True)
+
+    def restart_provider(self, *options: str, **cells: Any) -> None:
+        """End it in order, and start it with another configuration."""
+        self.kill_provider(signal.SIGTERM)
+        self.configure(**cells)
+        self.start_provider(*options)
 
     def kill_provider(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.control.signal(PROVIDER_MACHINE, "provider", number)
@@ -90,6 +98,12 @@ class World:
 
     def provider_log(self) -> str:
         return self.control.log_of(PROVIDER_MACHINE, "provider").read_text(errors="replace")
+
+    def controller(self) -> str:
+        """The provider's id, as its Secret has it."""
+        found = self.api.find("Secret", f"kip-provider-{NODE}", "kube-system")
+        assert found is not None
+        return base64.b64decode(found["data"]["controller-id"]).decode()
 
     # -- pods
 
