@@ -45,6 +45,8 @@ class _Reader:
         return UsageError(f"{self.origin}:{node.start_mark.line + 1}: {message}")
 
     def record(self, kind: Any, node: yaml.Node, path: str) -> Any:
+        if node.tag == "tag:yaml.org,2002:null":
+            return kind()  # a section all of whose fields are commented out
         if not isinstance(node, yaml.MappingNode):
             raise self.refuse(node, f"{path or 'the file'} must be a mapping")
         fields = {field.metadata.get("name", field.name): field for field in dataclasses.fields(kind)}
