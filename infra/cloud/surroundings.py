@@ -1,7 +1,6 @@
 """From what the cloud's API says to what an instance finds around itself: metadata, names, DHCP lease. Pure values.
 
-Not in a view of the cloud, and so at their defaults: reservation, launch time and public keys of an instance; the
-names of peers, whose public names resolve as everybody's do.
+Not in a view of the cloud: the names of peers, whose public names resolve as everybody's do.
 """
 
 from __future__ import annotations
@@ -97,6 +96,9 @@ class Surroundings:
             ),
             public_hostname=public_name(public, self.view.region) if public and has_public_names else "",
             launch_index=told.launch_index,
+            reservation_id=told.reservation,
+            pending_time=told.launched,
+            keys=((told.key_name, told.public_key),) if told.public_key else (),
         )
 
     def zone(self, vpc_id: str) -> ZoneFacts:

@@ -169,8 +169,8 @@ class _Compilation:
         for connection in carried(state):
             self.links[connection.name] = tunnel_link(connection)
             machine = machine_namespace(connection.machine)
-            source = next(host.address for host in state.hosts if host.machine == connection.machine)
-            items = customer_items(connection, vpcs[connection.gateway], source)
+            place = next(host for host in state.hosts if host.machine == connection.machine)
+            items = customer_items(connection, vpcs[connection.gateway], place)
             self.namespaces[machine] = with_items(self.namespaces.get(machine), items, tunnel_device(connection))
 
 

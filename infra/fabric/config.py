@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["HOP", "Compiled", "Item", "Link", "NamedSet", "NamespaceConfig", "Table", "hop_items"]
@@ -15,12 +15,17 @@ HOP = "169.254.0.1"
 class Item:
     """One piece of `ip` configuration: the line that adds it and the one that takes it away ("" when another does).
 
-    A line with `replace` changes in place. `device` is what the kernel would take it away with ("" when nothing).
+    A line with `replace` changes in place. `device` is what the kernel would take it away with ("" when nothing, two
+    with a space between when each of them does).
     """
 
     add: str
     remove: str = ""
     device: str = ""
+
+    def goes_with(self, devices: Collection[str]) -> bool:
+        """Whether the kernel takes it away with one of these."""
+        return any(one in devices for one in self.device.split())
 
 
 @dataclass(frozen=True, slots=True)

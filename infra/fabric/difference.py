@@ -94,7 +94,7 @@ class _Piece:
         lines = [
             item.remove
             for key, item in reversed(held)
-            if item.remove and not (item.device and item.device in self.fresh) and self._is_over(key, item)
+            if item.remove and not item.goes_with(self.fresh) and self._is_over(key, item)
         ]
         return list(dict.fromkeys(lines))
 
@@ -109,9 +109,7 @@ class _Piece:
         return [
             item.add
             for key, item in self.after.items.items()
-            if self.doubt is not None
-            or self.before.items.get(key) != item
-            or (item.device and item.device in self.fresh)
+            if self.doubt is not None or self.before.items.get(key) != item or item.goes_with(self.fresh)
         ]
 
     def rules(self) -> str:

@@ -34,7 +34,9 @@ def segment_items(lan: Lan, at: str, hosts: Mapping[str, str]) -> dict[str, Item
     """A segment as a bridge named `at`; `hosts` are the devices that hang on it, by host."""
     own = address_mac(0xF9, str(lan.network.network_address))
     items = {
-        f"{at}/made": Item(f"link add {at} address {own} mtu {lan.mtu} type bridge", f"link del {at}"),
+        f"{at}/made": Item(f"link add {at} address {own} type bridge", f"link del {at}"),
+        # By itself: a segment that was made anew would have lost all that hangs on it.
+        f"{at}/mtu": Item(f"link set {at} mtu {lan.mtu}", device=at),
         f"{at}/up": Item(f"link set {at} up", device=at),
     }
     if lan.router:

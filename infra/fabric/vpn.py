@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kip_conformance.infra.fabric.config import HOP, Item, Link, NamespaceConfig, Table, hop_items
 from kip_conformance.infra.fabric.names import device, machine_namespace, vpn_gateway_namespace
+from kip_conformance.infra.fabric.networks import Host
 from kip_conformance.infra.fabric.state import NetworkState, Vpc, VpnConnection, VpnGateway
 from kip_conformance.infra.fabric.wires import FIRST_END, ROUTER_SYSCTLS, SECOND_END, wire
 
@@ -57,11 +58,12 @@ def vpn_gateway_config(state: NetworkState, gateway: VpnGateway, vpc: Vpc) -> Na
     return NamespaceConfig(ROUTER_SYSCTLS, items, table, ("vpc", *(tunnel_device(one) for one in connections)))
 
 
-def customer_items(connection: VpnConnection, vpc: Vpc, source: str) -> dict[str, Item]:
-    """The customer gateway's routes to the VPC; `source` is its own address in its site."""
+def customer_items(connection: VpnConnection, vpc: Vpc, host: Host) -> dict[str, Item]:
+    """The customer gateway's routes to the VPC, from its own address at its place in the site."""
     at = tunnel_device(connection)
     items = hop_items(at, FIRST_END)
     for cidr in vpc.cidrs:
-        line = f"route {{}} {cidr} via {HOP} dev {at} onlink src {source}"
-        items[f"{at}/{cidr}"] = Item(line.format("replace"), line.format("del"), at)
+        line = f"route {{}} {cidr} via {HOP} dev {at} onlink src {host.address}"
+        # With its source's device, too: a route goes with the address that it names.
+        items[f"{at}/{cidr}"] = Item(line.format("replace"), line.format("del"), f"{at} {host.device}")
     return items

@@ -303,6 +303,17 @@ class Control:
         except TimeoutError as error:
             raise HarnessError(f"{name}: still runs {within:g} s after it was killed") from error
 
+    def ended(self, *, within: float) -> list[tuple[str, int]]:
+        """The machines that ended by themselves since this was asked last, with their first process's exit code.
+
+        A negative one is a signal: reboot(2) on a machine makes it SIGHUP for a restart, else SIGINT. Waits up to
+        `within` seconds for one; nothing when none did.
+        """
+        try:
+            return [(name, code) for name, code in self._ask("ended", timeout=within)["ended"]]
+        except TimeoutError:
+            return []
+
     def status(self) -> dict[str, Any]:
         return self._ask("status")
 

@@ -8,6 +8,7 @@ one request per connection (control.py is the other side):
     exec     run a program in a machine, in a network namespace or beside this process, on the caller's descriptors
     netns    add or remove network namespaces
     boot     start a machine;  halt: kill one and all that runs on it
+    ended    which machines ended by themselves; answers when there is one
     signal   send a signal to a daemon of a machine
     status   what runs;  keep: outlive the run;  stop: tear down
 
@@ -50,6 +51,9 @@ class Supervisor:
         self.on_exit: dict[int, Callable[[int], None]] = {}
         self.selector = selectors.DefaultSelector()
         self.stopping: list[socket.socket] | None = None
+        # Machines that nobody halted and that ended, with the status of their first process; and who wants to know.
+        self.ended: list[tuple[str, int]] = []
+        self.listeners: list[socket.socket] = []
 
     def serve(self, listener: socket.socket) -> None:
         """Answer requests until told to stop or until the lifeline ends, then tear down."""
@@ -228,16 +232,41 @@ class Supervisor:
         pid = namespaces.boot_machine(
             name, netns, self.folder.machine(name), self.folder.path, files, has_own_root=has_own_root
         )
-        self.machines[name] = {"pid": pid}
-        self.on_exit[pid] = lambda _status: self._forget(name)
+        self.machines[name] = {"pid": pid, "is_halted": False}
+        self.on_exit[pid] = lambda status: self._forget(name, status)
         return {"pid": pid}
 
-    def _forget(self, name: str) -> None:
-        self.machines.pop(name, None)
+    def _forget(self, name: str, status: int) -> None:
+        if not self.machines.pop(name)["is_halted"]:
+            for (machine, _), record in self.daemons.items():
+                record.is_over |= machine == name
+            self.ended.append((name, status))
+            self._tell()
+
+    def _op_ended(self, connection: socket.socket, _descriptors: list[int]) -> None:
+        def gone() -> None:
+            self.selector.unregister(connection)
+            self.listeners.remove(connection)
+            connection.close()
+
+        self.listeners.append(connection)
+        self.selector.register(connection, selectors.EVENT_READ, gone)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell one listener what has ended; what nobody hears is kept for the next."""
+        while self.ended and self.listeners:
+            connection = self.listeners.pop(0)
+            self.selector.unregister(connection)
+            with contextlib.suppress(OSError):
+                connection.send(json.dumps({"ended": self.ended}).encode())
+                self.ended = []
+            connection.close()
 
     def _op_halt(self, connection: socket.socket, _descriptors: list[int], *, name: str) -> None:
         """Answers once nothing of the machine is left: the kernel lets its first process end only after all others."""
         pid = self._machine(name)["pid"]
+        self.machines[name]["is_halted"] = True
         for (machine, _), record in self.daemons.items():
             if machine == name:
                 record.is_over = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from kip_conformance.infra.cloud.api.call import Call, Refusal, action
 from kip_conformance.infra.cloud.api.interfaces import forget
@@ -125,8 +125,8 @@ class Lifecycle:
 
         Raises ValueError for an instance or a state that does not exist.
         """
-        if state not in ("running", "stopped", "terminated", "failed"):
-            raise ValueError(f"a report is running, stopped, terminated or failed, not {state!r}")
+        if state not in get_args(Reported):
+            raise ValueError(f"a report is {', '.join(get_args(Reported)[:-1])} or rebooting, not {state!r}")
         with self._store.lock:
             try:
                 machines = instances_of(self._backend(), instance_ids)
@@ -147,6 +147,18 @@ class Lifecycle:
         elif state == "failed" and machine.state == "pending":
             explain(machine, "Server.InternalError", reason or "Internal error on launch")
             self._end(machine)
+        elif state == "off" and machine.state == "running":
+            self._take_off(machine)
+        elif state == "rebooting" and machine.state == "running":
+            machine.kip_boots += 1
+
+    def _take_off(self, machine: Any) -> None:
+        """What an instance that turns itself off comes to ("Change instance initiated shutdown behavior")."""
+        explain(machine, "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+        if machine.instance_initiated_shutdown_behavior == "terminate":
+            self._end(machine)
+        else:
+            self._end_stop(machine)
 
     def resume(self) -> None:
         """Tell the Realizer what was under way when the last server ended, and forget what ended long ago."""

@@ -11,14 +11,17 @@ from typing import Literal, Protocol
 
 __all__ = ["AtOnce", "External", "Realizer", "Reported", "Reports"]
 
-Reported = Literal["running", "stopped", "terminated", "failed"]
+Reported = Literal["running", "stopped", "terminated", "failed", "off", "rebooting"]
 
 
 class Reports(Protocol):
     """What a Realizer tells the API; from any thread."""
 
     def report(self, instance_ids: Sequence[str], state: Reported, reason: str = "") -> None:
-        """Instances have arrived in a state. `failed`, with a reason, ends those that could not be started."""
+        """Instances have arrived in a state. `failed`, with a reason, ends those that could not be started.
+
+        `off` and `rebooting` are what running ones did by themselves.
+        """
 
 
 class Realizer(Protocol):

@@ -1,4 +1,4 @@
-"""The life of one instance's machine: start, stop, reboot, terminate, and what its console says.
+"""The life of one instance's machine: start, stop, reboot, terminate. Its console is a file on its disk.
 
 Who calls this has made the network namespace and the instance's metadata first; boot.py runs on the machine.
 """
@@ -17,10 +17,7 @@ from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.state import LabFolder
 
-__all__ = ["CONSOLE_SHOWN", "InstanceMachine", "console_output"]
-
-CONSOLE_SHOWN = 64 << 10
-"""Bytes of the console that the API shows (Amazon EC2 API Reference, GetConsoleOutput)."""
+__all__ = ["InstanceMachine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +84,6 @@ class InstanceMachine:
             return cgroups.joining(run_id, self.name, argv)
         except (EnvironmentFault, OSError):  # where a lab cannot be had, a network and its machines still can
             return argv
-
-
-def console_output(folder: LabFolder, name: str) -> bytes:
-    """The end of what a machine's console said since its last start; nothing when it has said nothing."""
-    try:
-        return _console(folder, name).read_bytes()[-CONSOLE_SHOWN:]
-    except FileNotFoundError:
-        return b""
 
 
 def _console(folder: LabFolder, name: str) -> Path:

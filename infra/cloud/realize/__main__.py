@@ -15,6 +15,7 @@ from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.link_local.client import LinkLocal
 from kip_conformance.infra.cloud.link_local.folder import FactsFolder
 from kip_conformance.infra.cloud.outside import Outside
+from kip_conformance.infra.cloud.realize.endings import watch_endings
 from kip_conformance.infra.cloud.realize.machines import Machines
 from kip_conformance.infra.cloud.realize.steps import Realization
 from kip_conformance.infra.errors import HarnessError
@@ -41,6 +42,7 @@ def main() -> int:
         machines=Machines(control, folder.path / "instances.json"),
         around=Outside(),
     )
+    watch_endings(control, api, realization.machines)
     with contextlib.suppress(KeyboardInterrupt):
         follow(api, realization)
     return 0

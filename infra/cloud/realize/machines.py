@@ -124,6 +124,10 @@ class Machines:
         reports = {one.id: report for one, report in zip(todo, done, strict=True)}
         return {name: report for name, report in reports.items() if instances[name].state == "pending"}
 
+    def instance_at(self, machine: str) -> str:
+        """The id of the instance that this machine was started for; empty when it is nobody's."""
+        return next((name for name, one in list(self._known.items()) if one.machine == machine), "")
+
     def fail(self, instances: Iterable[Instance], reason: str) -> dict[str, Report]:
         """What is to be reported when nothing can be started."""
         return {one.id: Report("failed", reason) for one in instances if one.state == "pending"}

@@ -371,3 +371,19 @@ def test_metadata_is_reached_from_a_container_and_by_its_hop_limit_not(packets, 
         run(["nft", "delete table ip hops"], netns=nic_namespace("eni-quiet"))
         run(["nft", "delete table ip nest"], netns="m-quiet")
         run(["ip", "netns", "del", nest])
+
+
+def test_another_mtu_of_a_site_is_in_force_on_all_that_hangs_on_it(changed, ask, fabric):
+    def mtus() -> set[str]:
+        where = (lan_namespace("onprem"), "m-onprem-host", "m-onprem-gw")
+        said = [fabric.executor.run(["ip", "-o", "link"], netns=name).stdout.decode() for name in where]
+        lines = [line for text in said for line in text.splitlines() if re.search(r": (n-|h-|eth0)", line)]
+        assert all("state UP" in line for line in lines), lines
+        return set(re.findall(r" mtu (\d+) ", "\n".join(lines)))
+
+    lans = tuple(replace(one, mtu=1400) if one.name == "onprem" else one for one in world().lans)
+    assert mtus() == {"1500"}
+    with changed(lans=lans):
+        assert mtus() == {"1400"}
+        assert ask("onprem-host", "10.20.1.20", "tcp", 80).startswith("open")
+    assert mtus() == {"1500"}

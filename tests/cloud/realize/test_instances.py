@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import urllib.request
 
 import pytest
@@ -125,3 +126,47 @@ def test_the_api_is_all_that_a_client_needs(cloud):
     with urllib.request.urlopen(f"{cloud.url}/_kip/view", timeout=5) as answer:
         assert answer.status == 200
     assert cloud.ec2.describe_vpcs(VpcIds=[cloud.vpc])["Vpcs"][0]["CidrBlock"] == "10.30.0.0/16"
+
+
+OFF, AGAIN = "0x4321fedc", "0x01234567"
+"""LINUX_REBOOT_CMD_POWER_OFF and _RESTART of reboot(2)."""
+
+
+def turn(cloud, instance: str, command: str) -> None:
+    """What poweroff and reboot come to, without an init to ask. Only where the process is on a machine of its own."""
+    program = (
+        "import ctypes, socket, sys\n"
+        "assert socket.gethostname() != sys.argv[1]\n"
+        "ctypes.CDLL(None).reboot(ctypes.c_int(int(sys.argv[2], 16)))\n"
+    )
+    argv = ["/usr/bin/python3", "-I", "-c", program, socket.gethostname(), command]
+    cloud.control.run(argv, machine=instance)
+
+
+@pytest.mark.parametrize(("behavior", "state"), [("stop", "stopped"), ("terminate", "terminated")])
+def test_an_instance_that_turns_itself_off_is_what_it_was_to_become(cloud, behavior, state):
+    (server,) = cloud.run(InstanceInitiatedShutdownBehavior=behavior, script="date > /root/first")
+    cloud.wait("running", server)
+    cloud.wait_booted(server)
+    turn(cloud, server, OFF)
+
+    cloud.wait(state, server)
+    (shown,) = cloud.describe(server)
+    assert shown["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+    cloud.until(lambda: server not in cloud.namespaces(), "its network is left")
+    cloud.control.check_daemons()
+    if state == "stopped":
+        cloud.ec2.start_instances(InstanceIds=[server])
+        cloud.wait("running", server)
+        cloud.wait_booted(server)
+        assert cloud.control.run(["cat", "/root/first"], machine=server).stdout
+
+
+def test_an_instance_that_boots_again_by_itself_does_so(cloud):
+    (server,) = cloud.run()
+    cloud.wait("running", server)
+    cloud.wait_booted(server)
+    turn(cloud, server, AGAIN)
+
+    cloud.until(lambda: cloud.console(server).count("boot: finished") == 2, "it does not boot again")
+    assert cloud.describe(server)[0]["State"]["Name"] == "running"

@@ -95,6 +95,15 @@ def test_a_domain_of_one_s_own_is_in_the_host_s_name():
     assert Surroundings(view(domain="corp.test other.test")).instance("i-1").hostname == "ip-10-20-1-11.corp.test"
 
 
+def test_what_an_instance_is_told_of_its_launch():
+    told = view(reservation="r-1", launched="2026-01-02T03:04:05Z", key_name="mine", public_key="ssh-ed25519 AAAA mine")
+    facts = Surroundings(told).instance("i-1")
+
+    assert (facts.reservation_id, facts.pending_time) == ("r-1", "2026-01-02T03:04:05Z")
+    assert facts.keys == (("mine", "ssh-ed25519 AAAA mine"),)
+    assert Surroundings(view()).instance("i-1").keys == ()
+
+
 def test_the_zone_of_a_vpc():
     facts = Surroundings(view(), UPSTREAM).zone("vpc-1")
 
