@@ -142,7 +142,8 @@ def serve(version: str, path: str) -> int:
     # Imported late: answering needs the agent, and the agent's type.
     from kip_conformance.infra.cell.api import Api
 
-    os.umask(0o077)
+    # What containers see is readable by whoever they run as; what is secret is opened with its own mode.
+    os.umask(0o022)
     threading.stack_size(256 << 10)
     try:
         settings = CellSettings.from_json(Path(path).read_text())

@@ -25,7 +25,7 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 _CLOSES = 255
 _FULL = 1 << 20
 """Bytes that wait to be sent before nothing more is taken from the pod."""
-_PING_EVERY, _PATIENCE = 30.0, 90.0
+_PING_EVERY, _PATIENCE, _CLOSING = 30.0, 90.0, 5.0
 """Seconds."""
 
 
@@ -132,14 +132,12 @@ class Channel:
                 del self._out[:sent]
 
     def _flush(self) -> None:
-        self.connection.setblocking(True)
-        self.connection.settimeout(10)
-        if self._out:
-            self.connection.sendall(self._out)
-        # The client closes after its own close frame; what it still sends is of no use to anybody.
-        until = time.monotonic() + 5
-        while time.monotonic() < until and self.connection.recv(64 << 10):
-            pass
+        """Send what waits, then wait for the client's own close: what it still sends is of no use to anybody."""
+        self.connection.settimeout(_CLOSING)
+        self.connection.sendall(self._out)
+        while data := self.connection.recv(64 << 10):
+            if any(opcode == CLOSE for opcode, _ in self._frames.feed(data)):
+                return
 
 
 def exit_status(code: int) -> bytes:

@@ -38,7 +38,8 @@ class Probing:
         self.started.set()
 
     def _follow(self, spec: ProbeSpec) -> None:
-        counter, why_before = Counter(spec), ""
+        counter = Counter(spec)
+        why_before: str | None = None
         if spec.kind != "startup":
             self.started.wait()
         pause = spec.delay
@@ -49,7 +50,7 @@ class Probing:
                 return
             if not is_good and why != why_before:
                 self.unhealthy(spec, why)
-            why_before = "" if is_good else why
+            why_before = None if is_good else why
             if counter.add(is_good):
                 self.told(spec, is_good, why)
                 if spec.kind == "startup" and is_good:

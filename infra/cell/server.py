@@ -17,7 +17,7 @@ from kip_conformance.infra.cell.settings import CellSettings
 __all__ = ["PORT", "Handler", "Server", "tls_context"]
 
 PORT = 6421
-_HANDSHAKE, _IDLE = 10.0, 300.0
+_HANDSHAKE, _IDLE, _GOODBYE = 10.0, 300.0, 1.0
 """Seconds."""
 _CONNECTIONS = 128
 """At once; each is a thread. More wait in the kernel's queue."""
@@ -97,5 +97,6 @@ class Server:
                 stays = request is not None
             except CellProblem as problem:
                 send_json(connection, 503, {"error": str(problem)})
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
+            connection.settimeout(_GOODBYE)
             connection.unwrap()

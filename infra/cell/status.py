@@ -76,7 +76,8 @@ def phase_of(  # noqa: PLR0911  the phases' conditions, in their order
     states = [known[one["name"]] for one in spec["containers"]]
     if any(one.kind == "waiting" and not one.last for one in states):
         return "Failed" if is_stopping and not any(one.kind == "running" for one in states) else "Pending"
-    if any(one.kind == "running" for one in states):
+    sidecars = [state for one, state in inits if is_sidecar(one)]
+    if any(one.kind == "running" for one in (*states, *sidecars)):
         return "Running"
     if not is_stopping and (policy == "Always" or any(one.kind == "waiting" for one in states)):
         return "Running"
@@ -89,7 +90,7 @@ def phase_of(  # noqa: PLR0911  the phases' conditions, in their order
 
 def _is_initialized(spec: Mapping[str, Any], state: ContainerState) -> bool:
     if is_sidecar(spec):
-        return state.is_started or bool(state.last)
+        return state.is_started or bool(state.last) or state.kind == "terminated"
     return state.kind == "terminated" and state.exit_code == 0
 
 

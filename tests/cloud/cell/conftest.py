@@ -53,12 +53,18 @@ class Cell:
         """The first status that is so; its status part, with the events beside it."""
         deadline, after = time.monotonic() + within, 0
         while True:
-            told = self.agent.status(after, 5)
+            told = self._status(after)
             found = {**told["status"], "events": told["events"], "version": told["version"]}
             if told["uid"] and is_so(found):
                 return found
             after = told["version"]
             assert time.monotonic() < deadline, json.dumps(found, indent=1) + self.console()
+
+    def _status(self, after: int) -> dict[str, Any]:
+        try:
+            return self.agent.status(after, 5)
+        except OSError:  # an agent that was killed comes back
+            return {"version": after, "uid": "", "status": {}, "events": []}
 
     def running(self, within: float = 60.0) -> dict[str, Any]:
         return self.wait(lambda one: all("running" in c["state"] for c in one["containerStatuses"]), within)

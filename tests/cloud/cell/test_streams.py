@@ -20,7 +20,7 @@ LISTENS = (
 
 @pytest.fixture(scope="module")
 def pod(world):
-    """A pod of three containers: one that talks and listens to stdin, one on a terminal, one that serves on loopback."""
+    """A pod of three containers: one talks and listens to stdin, one is on a terminal, one serves on loopback."""
     cell = world.cell()
     talks = {"command": ["sh", "-c", TALKS], "stdin": True}
     terminal = {"command": ["sh", "-i"], "stdin": True, "tty": True}
@@ -41,7 +41,9 @@ def test_exec_gives_outputs_and_the_exit_code(pod):
 
 def test_exec_takes_stdin_to_its_end(pod):
     data = bytes(range(256)) * 4096
-    said = execute(pod.agent, "python3", "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())", stdin=data)
+    said = execute(
+        pod.agent, "python3", "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())", stdin=data
+    )
 
     assert said.channels[1] == data
     assert said.exit_code == 0
