@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kip_conformance.reports.requirements import load_requirements
+
 __all__ = ["document"]
 
 _MARKS = {"fail": "RED", "harness-error": "err", "pass": ".", "not-runnable": "n/r", "": " "}
@@ -26,7 +28,10 @@ Every fault against every check; `RED` is a fail, `err` a harness-error, `.` a p
 
 def document(value: Mapping[str, Any]) -> str:
     """A Markdown page of the value in kill-matrix.json: the lists, what kills each check, and the whole matrix."""
-    parts = [_HEAD]
+    known = load_requirements()
+    versions = [known[each].since for each in value["requirements"] if each in known]
+    newest = max(versions, key=lambda since: tuple(map(int, since.split("."))), default="0")
+    parts = [_HEAD, f"\nRows up to version {newest}.\n"]
     for title, key in _LISTS:
         entries = value[key]
         parts.append(

@@ -18,6 +18,7 @@ from kip_conformance.infra.judge.waits import WaitFailed, eventually
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.probe.driver import Driver
 from kip_conformance.infra.targets.protocol import Machine, Place, PodRef
+from kip_conformance.infra.workloads.claims import Claim, claim_of
 from kip_conformance.infra.workloads.conditions import is_ready, is_running, last_condition
 
 __all__ = ["PodPlan", "Pods", "Sidecar", "prober_container"]
@@ -82,6 +83,7 @@ class Pods:
         self._host_ports = itertools.cycle(range(first_host_port, first_host_port + 100))
         self._made: dict[str, Place] = {}
         self._sidecars: dict[str, tuple[Place, ...]] = {}
+        self._proposed: list[PodRef] = []
 
     def __enter__(self) -> Pods:
         return self
@@ -89,6 +91,9 @@ class Pods:
     def __exit__(self, *_: object) -> None:
         for place in tuple(self._made.values()):
             self.delete(place)
+        while self._proposed:
+            pod = self._proposed.pop()
+            self._api.delete("Pod", pod.name, pod.namespace, grace=0)
 
     def start(self, *plans: PodPlan, ready: bool = True) -> tuple[Place, ...]:
         """Make these pods together; returns their places, in order, once each runs, answers and (`ready`) is Ready.
@@ -112,6 +117,23 @@ class Pods:
                 self._driver.add(sidecar)
         self._open((*places, *(sidecar for place in places for sidecar in self._sidecars[place.name])))
         return places
+
+    def propose(self, plan: PodPlan, *, is_scheduled: bool = False) -> PodRef:
+        """Make a pod that may never run, and wait for nothing; it is no place. `is_scheduled`: by the scheduler.
+
+        Raises ApiRefusal when the API server does not take it.
+        """
+        manifest = self._manifest(plan, self._ports(plan))
+        if is_scheduled:
+            manifest["spec"]["nodeSelector"] = {"kubernetes.io/hostname": manifest["spec"].pop("nodeName")}
+        made = self._api.create(manifest)
+        reference = PodRef(self.namespace, plan.name, made["metadata"]["uid"])
+        self._proposed.append(reference)
+        return reference
+
+    def claim(self, reference: PodRef) -> Claim:
+        """How far a proposed pod has come, as its status and its events say. Raises HarnessError when it is gone."""
+        return claim_of(self._api, reference)
 
     @property
     def image(self) -> str:
