@@ -28,7 +28,6 @@ _PLURALS = {
     "ConfigMap": ("api/v1", "configmaps", True),
     "Secret": ("api/v1", "secrets", True),
     "Endpoints": ("api/v1", "endpoints", True),
-    "Event": ("api/v1", "events", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "Event": ("api/v1", "events", True),
     "ServiceCIDR": ("apis/networking.k8s.io/v1", "servicecidrs", False),
