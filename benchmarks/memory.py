@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError
 
-__all__ = ["below", "other_labs", "pss", "supervisor_of"]
+__all__ = ["below", "kernel_memory", "other_labs", "pss", "supervisor_of"]
 
 PROC = Path("/proc")
 
@@ -52,6 +52,19 @@ def below(ancestor: int) -> list[int]:
         found.append(pid)
         queue += children.get(pid, [])
     return found
+
+
+_KERNELS = ("SUnreclaim", "KernelStack", "PageTables", "Percpu")
+
+
+def kernel_memory() -> float:
+    """MiB that the whole kernel has for itself (proc(5), /proc/meminfo): what namespaces and their devices are in.
+
+    Other work on the machine is in it, and what can be reclaimed is not.
+    """
+    lines = (line.split() for line in (PROC / "meminfo").read_text().splitlines())
+    sizes = {line[0].rstrip(":"): int(line[1]) for line in lines}
+    return sum(sizes[name] for name in _KERNELS) / 1024
 
 
 def pss(ancestor: int) -> dict[str, float]:

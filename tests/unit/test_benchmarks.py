@@ -158,7 +158,7 @@ def test_drop_rules_spare_what_is_not_the_matrix(part):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--only", "nothing"], 4, "benchmark 'nothing': unknown; known: engine, fabric, lab-up, matrix"),
+        (["--only", "nothing"], 4, "benchmark 'nothing': unknown; known: engine, fabric, cloud, lab-up, matrix"),
         (["--runs", "0"], 4, "--runs 0: at least 1"),
         (["--runs", "x"], 4, "invalid int value"),
         (["--json", "/nowhere/at/all.json"], 4, "there is no folder /nowhere/at"),
@@ -184,3 +184,12 @@ def test_every_benchmark_is_listed_and_says_what_it_is(part):
 
     assert found == set(main.BENCHMARKS)
     assert all(module.ABOUT and callable(module.run) and isinstance(module.NEEDS_ROOT, bool) for module in modules)
+
+
+def test_a_percentile_is_one_of_the_values():
+    cloud = part("cloud")
+    values = [float(number) for number in range(10, 0, -1)]
+
+    assert [cloud.at_percentile(values, percent) for percent in (1, 50, 90, 95, 100)] == [1, 5, 9, 10, 10]
+    assert cloud.at_percentile([7.0], 95) == 7.0
+    assert cloud.SIZES[-1] == 250
