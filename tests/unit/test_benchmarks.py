@@ -186,7 +186,7 @@ def test_every_benchmark_is_listed_and_says_what_it_is(part):
     assert all(module.ABOUT and callable(module.run) and isinstance(module.NEEDS_ROOT, bool) for module in modules)
 
 
-def test_a_percentile_is_one_of_the_values():
+def test_a_percentile_is_one_of_the_values(part):
     cloud = part("cloud")
     values = [float(number) for number in range(10, 0, -1)]
 
