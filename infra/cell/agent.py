@@ -26,6 +26,7 @@ from kip_conformance.infra.cell.rules import apply_rules
 from kip_conformance.infra.cell.runtime import Runtime
 from kip_conformance.infra.cell.sandbox import Sandbox
 from kip_conformance.infra.cell.server import Server, tls_context
+from kip_conformance.infra.cell.service_proxy import ServiceProxy
 from kip_conformance.infra.cell.settings import CellSettings
 from kip_conformance.infra.cell.volumes import Volumes
 
@@ -43,6 +44,7 @@ class Agent:
         self.keeper = KeeperClient()
         self.group = cgroups.own_group(Path("/proc/self/cgroup").read_text())
         self.images = Images(IMAGES, settings.image_store, registry_ca=settings.registry_ca)
+        self.proxy = ServiceProxy(settings, self.uplink.address, say)
         self.pod: Pod | None = None
         self.lock = threading.Lock()
 
@@ -59,6 +61,7 @@ class Agent:
         if self.has_pod_network:
             make_pod_network(self.uplink, self.settings.pod_address)
             apply_rules(self.uplink, self.settings)
+        self.proxy.begin()
         try:
             cgroups.prepare(self.group)
         except OSError as error:
@@ -101,7 +104,7 @@ class Agent:
     def _make(self, wanted: dict[str, Any], facts: PodFacts, before: dict[str, Any] | None) -> Pod:
         sandbox = Sandbox(facts, self.settings.cluster_domain, wanted.get("resolv") or {})
         runtime = Runtime(self.keeper, Volumes(), self.group, self.settings.program("runc"))
-        return Pod(sandbox, runtime, self.images, wanted.get("pullSecrets") or [], before)
+        return Pod(sandbox, runtime, self.images, wanted.get("pullSecrets") or [], before, network=self.proxy.ready)
 
     def resume(self) -> None:
         """Go on with the pod that an agent before this one had, if there is one."""

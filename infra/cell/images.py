@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,7 +29,7 @@ from kip_conformance.infra.cell.paths import IMAGES, RUN
 from kip_conformance.infra.cell.problems import CellProblem
 from kip_conformance.infra.cell.references import Reference, parse_reference
 
-__all__ = ["Image", "Images", "Pulled"]
+__all__ = ["Image", "Images", "Pulled", "bake"]
 
 _PULL_SECONDS = 600.0
 
@@ -54,11 +55,11 @@ class Pulled:
 class Images:
     """`stores` are searched in order; the first is the one that pulls write to."""
 
-    def __init__(self, *stores: str, registry_ca: str = "") -> None:
+    def __init__(self, *stores: str, registry_ca: str = "", certificates: str = f"{RUN}/registry") -> None:
         self.stores = [Path(one) for one in (stores or (IMAGES,)) if one]
         self.certificates = ""
         if registry_ca:
-            self.certificates = f"{RUN}/registry"
+            self.certificates = certificates
             os.makedirs(self.certificates, exist_ok=True)
             Path(self.certificates, "ca.crt").write_text(registry_ca)
         self._locks: dict[str, threading.Lock] = {}
@@ -148,6 +149,19 @@ class Images:
             auth.unlink(missing_ok=True)
         if done.returncode != 0:
             raise CellProblem(f'failed to pull and unpack image "{wanted}": {_reason(done.stderr)}')
+
+
+def bake(store: str, authority: str, references: Sequence[str]) -> int:
+    """Put images into a store for a machine image; returns 1 with one line on stderr when one cannot be had."""
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            images = Images(store, registry_ca=Path(authority).read_text(), certificates=scratch)
+            for reference in references:
+                images.pull(reference)
+    except (CellProblem, OSError) as problem:
+        print(f"bake: {problem}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _unpack_all(manifest: Mapping[str, Any], folder: Path, place: Path) -> Path:

@@ -6,7 +6,9 @@ import sys
 
 __all__ = ["main"]
 
-_USAGE = "usage: itzo-VERSION --settings FILE [agent], itzo-VERSION unpack ROOT LAYER..., or itzo-VERSION --version"
+_USAGE = (
+    "usage: itzo-VERSION --settings FILE [agent], itzo-VERSION bake STORE CA-FILE IMAGE..., or itzo-VERSION --version"
+)
 
 
 def main(version: str, arguments: list[str] | None = None) -> int:
@@ -19,6 +21,10 @@ def main(version: str, arguments: list[str] | None = None) -> int:
         from kip_conformance.infra.cell.layers import main as unpack
 
         return unpack(given[1:])
+    if given[:1] == ["bake"] and len(given) > 3:
+        from kip_conformance.infra.cell.images import bake
+
+        return bake(given[1], given[2], given[3:])
     if len(given) not in (2, 3) or given[0] != "--settings" or given[2:] not in ([], ["agent"]):
         print(_USAGE, file=sys.stderr)
         return 2

@@ -30,6 +30,8 @@ __all__ = ["Pod", "write_private"]
 
 _AGAIN = 5.0
 """Seconds until a sandbox that could not be made is tried again."""
+_PATIENCE = 10.0
+"""Seconds that containers wait for kube-proxy's first rules."""
 
 
 class Pod:
@@ -42,12 +44,15 @@ class Pod:
         images: Images,
         pull_secrets: Sequence[Mapping[str, Any]],
         before: Mapping[str, Any] | None = None,
+        *,
+        network: threading.Event,
     ) -> None:
         remembered: Mapping[str, Any] = before or {}
         self.sandbox = sandbox
         self.runtime = runtime
         self.images = images
         self.pull_secrets = pull_secrets
+        self.network = network
         self.lock = threading.Condition(threading.RLock())
         self.version = int(remembered.get("version", 0)) + 1
         self.started = str(remembered.get("started") or now())
@@ -146,7 +151,12 @@ class Pod:
     def _live(self) -> None:
         if self.is_over:
             return
+        for life in self.lives.values():
+            if life.state.kind == "waiting":
+                life.images.begin()
         if self._make_sandbox():
+            # A container finds Services at its first instruction; it does not wait for ever for who provides them.
+            self.network.wait(_PATIENCE)
             self._run_all()
         if self._stopped.is_set() or self.failure[0] or self._is_done():
             self.is_over = True
@@ -170,9 +180,6 @@ class Pod:
 
     def _run_all(self) -> None:
         spec, deadline = self.facts.pod["spec"], self._deadline()
-        for life in self.lives.values():
-            if life.state.kind == "waiting":
-                life.images.begin()
         sidecars: list[ContainerLife] = []
         for one in spec.get("initContainers") or ():
             life = self.lives[one["name"]]
