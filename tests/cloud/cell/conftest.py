@@ -46,6 +46,11 @@ class Cell:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.agent.get("/v1/ping").status == 200
+        return False
+
     def console(self) -> str:
         return self.world.console(self.instance)
 
@@ -163,16 +168,12 @@ class World:
         address, pod_address = f"10.20.1.{number}", f"10.20.2.{number}" if has_pod_network else ""
         settings = self.settings(address, pod_address, **changes)
         instance = self.launch(render(settings), *(one for one in (address, pod_address) if one))
-        agent = AgentClient(self.offer(address), address, self.authority.folder)
-        made = Cell(self, instance, address, pod_address, agent)
-
-        def answers() -> bool:
-            with contextlib.suppress(OSError):
-                return agent.get("/v1/ping").status == 200
-            return False
-
-        self.until(answers, "the agent does not answer")
+        made = self.attach(instance, address, pod_address, self.offer(address))
+        self.until(made.answers, "the agent does not answer")
         return made
+
+    def attach(self, instance: str, address: str, pod_address: str, port: int) -> Cell:
+        return Cell(self, instance, address, pod_address, AgentClient(port, address, self.authority.folder))
 
     def end(self, *instances: str) -> None:
         self.ec2.terminate_instances(InstanceIds=list(instances))

@@ -134,7 +134,7 @@ def test_containers_outlive_the_agent(world, cells):
     pid = cell.run("sh", "-c", "pgrep -f 'settings.json agent$'").split()[0]
     sleeper = cell.run("pgrep", "-x", "sleep")
     cell.run("kill", "-9", pid)
-    world.until(lambda: answers(cell), "no new agent answers")
+    world.until(cell.answers, "no new agent answers")
     status = cell.ready()
 
     assert cell.run("pgrep", "-f", "settings.json agent$").split()[0] != pid
@@ -147,13 +147,6 @@ def test_containers_outlive_the_agent(world, cells):
     assert execute(cell.agent, "echo", "here", container="c1").out == "here\n"
     cell.agent.stop(0)
     cell.wait(lambda one: all("terminated" in c["state"] for c in one["containerStatuses"]))
-
-
-def answers(cell):
-    try:
-        return cell.agent.get("/v1/ping").status == 200
-    except OSError:
-        return False
 
 
 def test_an_end_that_no_agent_saw_is_not_lost(world, cells):
