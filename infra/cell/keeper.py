@@ -8,10 +8,8 @@ Messages are marshalled values on a socket that only root reaches; both ends com
 from __future__ import annotations
 
 import contextlib
-import errno
 import marshal
 import os
-import select
 import signal
 import socket
 import sys
@@ -19,9 +17,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kip_conformance.infra.cell.log_writer import LogWriter
+from kip_conformance.infra.cell.container_streams import ContainerStreams
+from kip_conformance.infra.cell.loop import Loop
 from kip_conformance.infra.cell.paths import KEEPER, RUN
-from kip_conformance.infra.cell.terminal import receive_terminal, resize, terminal_listener
 
 __all__ = ["MESSAGE", "UNUSABLE", "Keeper", "keep"]
 
@@ -34,20 +32,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = 0.3
 """Seconds until an agent that ended is started again; ten times that when it lived for less than a second."""
 
-_IN = select.POLLIN | select.POLLHUP | select.POLLERR
-
 
 class Container:
-    """One run of one container, and what is needed to serve its streams."""
+    """One run of one container."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, streams: ContainerStreams) -> None:
+        self.streams = streams
         self.pid = 0
         self.exit: int | None = None
         self.started = time.time()
         self.finished = 0.0
-        self.stdin = -1
-        self.terminal = -1
 
     def told(self) -> dict[str, Any]:
         return {"pid": self.pid, "exit": self.exit, "started": self.started, "finished": self.finished}
@@ -59,55 +53,23 @@ class Keeper:
     def __init__(self, agent: Sequence[str], path: str = KEEPER) -> None:
         self.agent = list(agent)
         self.path = path
-        self.poll = select.poll()
-        self.handlers: dict[int, Callable[[], None]] = {}
+        self.loop = Loop(self._stray)
         self.containers: dict[str, Container] = {}
         self.watchers: list[socket.socket] = []
-        self.on_exit: dict[int, Callable[[int], None]] = {}
         self.strays: dict[int, int] = {}
         self.starting = 0
-        self.wake_at: list[tuple[float, Callable[[], None]]] = []
 
     def run(self) -> None:
-        woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        """For ever. Raises OSError when the socket cannot be made."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(self.path)
         os.chmod(self.path, 0o600)
         listener.listen(64)
-        self.on_input(woken, lambda: self._reap(woken))
-        self.on_input(listener.fileno(), lambda: self._accept(listener))
+        self.loop.on_input(listener.fileno(), lambda: self._accept(listener))
         self._start_agent()
-        while True:
-            for number, _ in self.poll.poll(self._patience()):
-                handler = self.handlers.get(number)
-                if handler is not None:
-                    handler()
-            now = time.monotonic()
-            due = [one for one in self.wake_at if one[0] <= now]
-            self.wake_at = [one for one in self.wake_at if one[0] > now]
-            for _, work in due:
-                work()
-
-    def _patience(self) -> int | None:
-        if not self.wake_at:
-            return None
-        return max(0, int((min(at for at, _ in self.wake_at) - time.monotonic()) * 1000) + 1)
-
-    # -- descriptors
-
-    def on_input(self, number: int, handler: Callable[[], None]) -> None:
-        self.handlers[number] = handler
-        self.poll.register(number, _IN)
-
-    def forget(self, number: int) -> None:
-        if self.handlers.pop(number, None) is not None:
-            self.poll.unregister(number)
-
-    # -- the agent
+        self.loop.run()
 
     def _start_agent(self) -> None:
         if not self.agent:
@@ -118,36 +80,22 @@ class Keeper:
             if status == UNUSABLE:
                 raise SystemExit(UNUSABLE)
             print(f"cell: the agent ended with {status}; it starts again", flush=True)
-            pause = _PAUSE if time.monotonic() - began > 1 else 10 * _PAUSE
-            self.wake_at.append((time.monotonic() + pause, self._start_agent))
+            self.loop.later(_PAUSE if time.monotonic() - began > 1 else 10 * _PAUSE, self._start_agent)
 
-        pid = os.posix_spawn(
-            self.agent[0], self.agent, dict(os.environ), setsigmask=[], setsigdef=[signal.SIGPIPE, signal.SIGINT]
-        )
-        self.on_exit[pid] = ended
+        defaults = [signal.SIGPIPE, signal.SIGINT]
+        pid = os.posix_spawn(self.agent[0], self.agent, dict(os.environ), setsigmask=[], setsigdef=defaults)
+        self.loop.on_exit(pid, ended)
 
-    def _reap(self, woken: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(woken, 512)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                code = os.waitstatus_to_exitcode(status)
-                code = 128 - code if code < 0 else code
-                ended = self.on_exit.pop(pid, None)
-                if ended is None:
-                    # A container may end before runc, which started it, has ended and said its process id.
-                    self.strays[pid] = code
-                else:
-                    ended(code)
+    def _stray(self, pid: int, code: int) -> None:
+        # A container may end before runc, which started it, has ended and said its process id.
+        if self.starting:
+            self.strays[pid] = code
 
     # -- requests
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        self.on_input(connection.fileno(), lambda: self._request(connection))
+        self.loop.on_input(connection.fileno(), lambda: self._request(connection))
 
     def _request(self, connection: socket.socket) -> None:
         descriptors: list[int] = []
@@ -169,7 +117,7 @@ class Keeper:
                 os.close(descriptor)
 
     def _gone(self, connection: socket.socket) -> None:
-        self.forget(connection.fileno())
+        self.loop.forget(connection.fileno())
         if connection in self.watchers:
             self.watchers.remove(connection)
         connection.close()
@@ -194,25 +142,21 @@ class Keeper:
         self._send(connection, {})
 
     def _do_close_stdin(self, connection: socket.socket, _descriptors: list[int], *, name: str) -> None:
-        container = self.containers.get(name)
-        if container is not None and container.stdin >= 0:
-            self.forget(container.stdin)
-            os.close(container.stdin)
-            container.stdin = -1
+        if name in self.containers:
+            self.containers[name].streams.close_stdin()
         self._send(connection, {})
 
     def _do_resize(
         self, connection: socket.socket, _descriptors: list[int], *, name: str, rows: int, columns: int
     ) -> None:
-        container = self.containers.get(name)
-        if container is not None and container.terminal >= 0:
-            resize(container.terminal, rows, columns)
+        if name in self.containers:
+            self.containers[name].streams.resize(rows, columns)
         self._send(connection, {})
 
     def _do_exec(self, connection: socket.socket, descriptors: list[int], *, argv: list[str], pidfile: str) -> None:
         """`runc exec --detach` with the caller's descriptors; answers with the process id, later with its end."""
         # The caller only listens from now on; its going away is noticed when the answer is sent.
-        self.forget(connection.fileno())
+        self.loop.forget(connection.fileno())
 
         def ended(code: int) -> None:
             self._send(connection, {"exit": code})
@@ -242,41 +186,19 @@ class Keeper:
         terminal: str,
     ) -> None:
         """`runc run --detach`. `stdin` is a FIFO or empty, `terminal` the path of a console socket or empty."""
-        container = self.containers[name] = Container(name)
-        writer = LogWriter(log)
-        ours: list[int] = []
-        theirs: list[int] = []
-        if stdin:
-            # Read and write: opening waits for nobody, and no writer's going ends the stream.
-            container.stdin = os.open(stdin, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        if terminal:
-            listener = terminal_listener(terminal)
-            theirs = [os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) for _ in range(3)]
-            self.on_input(listener.fileno(), lambda: self._terminal_comes(listener, container, writer))
-        else:
-            theirs.append(os.open(stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-            for _ in range(2):
-                read, write = os.pipe2(os.O_CLOEXEC)
-                os.set_blocking(read, False)
-                ours.append(read)
-                theirs.append(write)
-        for descriptor, stream in zip(ours, ("stdout", "stderr"), strict=False):
-            self._log(descriptor, stream, writer)
+        streams = ContainerStreams(self.loop, log, stdin, terminal)
+        container = self.containers[name] = Container(streams)
 
         def ended(code: int) -> None:
             container.exit, container.finished = code, time.time()
-            if container.stdin >= 0:
-                self.forget(container.stdin)
-                os.close(container.stdin)
-                container.stdin = -1
-            for descriptor in ours:
-                self._drain(descriptor)
+            streams.ended()
             self._tell()
 
         def started(code: int) -> None:
             pid = _read_pid(pidfile)
             if code != 0 or not pid:
                 self.containers.pop(name, None)
+                streams.close_stdin()
                 self._send(connection, {"error": f"runc ended with {code}"})
                 return
             container.pid, container.started = pid, time.time()
@@ -284,15 +206,14 @@ class Keeper:
             self._tell()
             self._await(pid, ended)
 
-        self._run(argv, theirs, started)
-        for descriptor in theirs:
-            os.close(descriptor)
+        self._run(argv, streams.theirs, started)
+        streams.given()
 
     def _await(self, pid: int, ended: Callable[[int], None]) -> None:
         if pid in self.strays:
             ended(self.strays.pop(pid))
         else:
-            self.on_exit[pid] = ended
+            self.loop.on_exit(pid, ended)
 
     def _run(self, argv: list[str], descriptors: Sequence[int], ended: Callable[[int], None]) -> None:
         """Start runc; `ended` is called with its exit code."""
@@ -303,7 +224,7 @@ class Keeper:
             if not self.starting:
                 self.strays.clear()  # nobody will ask for these, and the kernel uses numbers again
 
-        self.on_exit[self._spawn(argv, descriptors)] = over
+        self.loop.on_exit(self._spawn(argv, descriptors), over)
         self.starting += 1
 
     @staticmethod
@@ -318,50 +239,6 @@ class Keeper:
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD],
         )
-
-    # -- streams
-
-    def _log(self, descriptor: int, stream: str, writer: LogWriter) -> None:
-        def ready() -> None:
-            try:
-                part = os.read(descriptor, 64 << 10)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.EIO:  # a terminal whose other side is closed
-                    raise
-                part = b""
-            if part:
-                writer.write(stream, part)
-                return
-            self.forget(descriptor)
-            os.close(descriptor)
-            writer.end_stream()
-
-        writer.streams += 1
-        self.on_input(descriptor, ready)
-
-    def _drain(self, descriptor: int) -> None:
-        """Read what a container that has ended left in its pipe, before its end is told."""
-        with contextlib.suppress(OSError):
-            while descriptor in self.handlers and select.select([descriptor], [], [], 0)[0]:
-                self.handlers[descriptor]()
-
-    def _terminal_comes(self, listener: socket.socket, container: Container, writer: LogWriter) -> None:
-        self.forget(listener.fileno())
-        container.terminal = receive_terminal(listener)
-        os.set_blocking(container.terminal, False)
-        self._log(container.terminal, "stdout", writer)
-        if container.stdin < 0:
-            return
-
-        def typed() -> None:
-            with contextlib.suppress(BlockingIOError):
-                part = os.read(container.stdin, 4096)
-                if container.terminal in self.handlers:
-                    os.write(container.terminal, part)
-
-        self.on_input(container.stdin, typed)
 
 
 def _read_pid(path: str) -> int:

@@ -244,12 +244,8 @@ class Pod:
     def told(self) -> dict[str, Any]:
         """The status as the seam with the provider has it."""
         with self.lock:
-            return {
-                "version": self.version,
-                "uid": self.uid,
-                "status": self._status(),
-                "events": self.events.list(),
-            }
+            status, events = self._status(), self.events.list()
+            return {"version": self.version, "uid": self.uid, "status": status, "events": events}
 
     def _status(self) -> dict[str, Any]:
         spec, facts = self.facts.pod["spec"], self.facts
