@@ -35,6 +35,8 @@ _CLIENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "scheduler": ("system:kube-scheduler", ()),
     "kube-proxy": ("system:kube-proxy", ()),
     "api-server-to-kubelet": ("kube-apiserver-kubelet-client", ()),
+    # By the name that its ServiceAccount has: what it may do is what its manifest says.
+    "kip-provider": ("system:serviceaccount:kube-system:kip-provider", ()),
     **{node.name: (f"system:node:{node.name}", ("system:nodes",)) for node in NODES},
 }
 

@@ -20,16 +20,25 @@ _LONGEST_PAUSE = 10.0
 
 @dataclass(slots=True)
 class StatusBoard:
-    """`pod` gives the pod as it is known now."""
+    """`pod` gives the pod as it is known now; `moved` is set when its address changes."""
 
     kube: KubeClient
     pod: Callable[[], Object]
+    moved: asyncio.Event
     wanted: status.Status | None = None
     _dirty: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def pod_ip(self) -> str:
+        """The pod's address as far as it is known; empty for none, and for a pod that is over."""
+        known = self.wanted if self.wanted is not None else self.pod().get("status") or {}
+        return "" if status.is_over(known) else str(known.get("podIP") or "")
+
     def want(self, wanted: status.Status) -> None:
-        self.wanted = wanted
+        before, self.wanted = self.pod_ip, wanted
+        if self.pod_ip != before:
+            self.moved.set()
         self.look()
 
     def look(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ class Facilities:
     node: str
     dials_private: bool
     patience: Patience
+    moved: asyncio.Event
+    """Set when a pod may have another address than before, or none."""
 
     def address_of(self, cell: Cell) -> str:
         """Where the cell's agent is dialled."""

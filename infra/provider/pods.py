@@ -42,12 +42,17 @@ class Pods:
         found = [worker for worker in self.workers.values() if worker.name == f"{namespace}/{name}"]
         return found[-1] if found else None
 
+    def addresses(self) -> list[tuple[Object, str]]:
+        """Each pod with the address that it has now; empty for none."""
+        return [(worker.pod, worker.board.pod_ip) for worker in self.workers.values()]
+
     def _changed(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         if worker := self.workers.get(uid):
             worker.seen(pod)
             return
         worker = self.workers[uid] = PodWorker(self.by, pod)
+        self.by.moved.set()
         task = asyncio.create_task(self._work(uid, worker))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -65,3 +70,4 @@ class Pods:
             _LOG.exception("the worker of %s ended", worker.name)
         finally:
             self.workers.pop(uid, None)
+            self.by.moved.set()

@@ -18,6 +18,7 @@ from kip_conformance.infra.provider.config import Aws, Config
 from kip_conformance.infra.provider.events import Events
 from kip_conformance.infra.provider.facilities import Facilities, Patience
 from kip_conformance.infra.provider.fleet import Fleet
+from kip_conformance.infra.provider.host_ports import HostPorts
 from kip_conformance.infra.provider.identity import load_identity
 from kip_conformance.infra.provider.kube_client import KubeClient, path_of
 from kip_conformance.infra.provider.kubelet_port.access import Access
@@ -95,6 +96,7 @@ async def run(config: Config, options: Options) -> None:
         options.node,
         place.inside,
         options.patience,
+        asyncio.Event(),
     )
     node = VirtualNode(
         options.node, host_ip, aws.region, place.zone, config.kubelet, "v1.36.0-kip-reference", options.kubelet_port
@@ -104,13 +106,15 @@ async def run(config: Config, options: Options) -> None:
     await fleet.refresh()
     await node.ensure(kube)
     _LOG.info("node %s at %s, cells in subnet %s of %s", options.node, host_ip, place.subnet, place.vpc)
-    works = [
-        node.keep(kube),
-        events.run(),
-        fleet.run(),
-        pods.run(),
-        Sweep(facilities, pods, options.patience.sweep).run(),
-    ]
+    sweep = Sweep(facilities, pods, options.patience.sweep)
+    ports = HostPorts(kube, events, host_ip, pods.addresses, facilities.moved, options.patience.sweep)
+
+    async def keep_host_ports() -> None:
+        # Before the pods are known, every mapping of an earlier process would look like one too many.
+        await pods.followed.listed.wait()
+        await ports.run()
+
+    works = [node.keep(kube), events.run(), fleet.run(), pods.run(), sweep.run(), keep_host_ports()]
     works += [port.run()] if port is not None else []
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

@@ -50,7 +50,7 @@ class PodWorker:
     _started_before: bool = False
 
     def __post_init__(self) -> None:
-        self.board = StatusBoard(self.by.kube, lambda: self.pod)
+        self.board = StatusBoard(self.by.kube, lambda: self.pod, self.by.moved)
         self.seen(self.pod)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -139,6 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         with NEWS:
             if STATE["pod"] is None and SETTINGS.get("pod_address"):
                 subprocess.run(["ip", "addr", "add", SETTINGS["pod_address"] + "/32", "dev", "lo"], check=False)
+                serve(body["pod"])
             STATE.setdefault("since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             STATE["pod"], STATE["body"] = body["pod"], body
             STATE["deploys"] += 1
@@ -168,6 +170,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
+
+
+def serve(pod):
+    """Every container port answers with the pod's name and the client's address, over TCP or UDP."""
+    name = pod["metadata"]["name"]
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            is_udp = port.get("protocol") == "UDP"
+            kind = socketserver.ThreadingUDPServer if is_udp else socketserver.ThreadingTCPServer
+
+            class Answer(socketserver.BaseRequestHandler):
+                def handle(self):
+                    said = f"{name} {self.client_address[0]}".encode()
+                    if isinstance(self.request, tuple):
+                        self.request[1].sendto(said, self.client_address)
+                    else:
+                        self.request.sendall(said)
+
+            server = kind((SETTINGS["pod_address"], port["containerPort"]), Answer)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def main():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kip_conformance.infra.provider
 import yaml
 from kip_conformance.infra.cloud.realize.machines import prepare_machine
 from kip_conformance.infra.cloud.start import REGION, ec2_client, start_cloud
@@ -27,6 +28,7 @@ from kip_conformance.infra.lab.residents import system_manifests
 from kip_conformance.infra.lab.vpc import LabVpc, make_vpc, wait_running
 
 HERE = Path(__file__).parent
+MANIFESTS = Path(kip_conformance.infra.provider.__file__).parent / "manifests"
 IMAGE = "ami-0d00000000000debd"
 NODE, PROVIDER_MACHINE = "kip-node", "node-a"
 _API_PORT, KUBELET_PORT = 4566, 10260
@@ -73,7 +75,7 @@ class World:
 
     def start_provider(self, *options: str) -> None:
         argv = [sys.executable, "-m", "kip_conformance.infra.provider", "--config", str(self.config_file)]
-        argv += ["--kubeconfig", str(self.control.folder.pki / "admin.kubeconfig"), "--nodename", NODE]
+        argv += ["--kubeconfig", str(self.control.folder.pki / "kip-provider.kubeconfig"), "--nodename", NODE]
         pki = self.control.folder.pki
         argv += ["--kubelet-port", str(KUBELET_PORT), "--kubelet-certificate", str(pki / "node-a-kubelet.crt")]
         argv += ["--kubelet-key", str(pki / "node-a-kubelet.key"), "--client-ca", str(pki / "ca.crt")]
@@ -223,6 +225,8 @@ def world_on(control: Control) -> Iterator[World]:
     _create(world.api, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     # The API server itself is a client of kubelets: the lab's own binding.
     _create(world.api, system_manifests("", PLAN)[0])
+    for manifest in yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text()):
+        _create(world.api, manifest)
     yield world
 
 
