@@ -1,4 +1,4 @@
-"""What is committed for users to apply is what the API server takes; all tests here run with rbac.yaml's permissions."""
+"""What is committed for users to apply is what the API server takes; all tests here run with its permissions."""
 
 from __future__ import annotations
 
