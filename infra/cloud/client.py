@@ -47,6 +47,18 @@ class CloudClient:
         said = {"state": state, "reason": reason}
         self._ask("POST", "instances", dict.fromkeys(instance_ids, said))
 
+    def wake(self) -> None:
+        """Let followers look again, although nothing of the API has changed: what is around the cloud has."""
+        self._ask("POST", "wake", {})
+
+    def limit_registry(self, *, lifetime: float | None = None, only: Mapping[str, Sequence[str]] | None = None) -> None:
+        """How many seconds new tokens of the registry are valid, and which repositories access keys may use alone.
+
+        What is not given is as it is without any limit: 12 hours, and every repository.
+        """
+        said = {"lifetime": lifetime, "only": only}
+        self._ask("PUT", "registry", {name: value for name, value in said.items() if value is not None})
+
     def set_faults(self, faults: Sequence[Mapping[str, Any]]) -> None:
         """The errors that calls are to meet from now on: action, code, and times or rate of each; none for none."""
         self._ask("PUT", "faults", {"faults": list(faults)})

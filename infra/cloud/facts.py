@@ -21,6 +21,7 @@ __all__ = [
     "MetadataOptions",
     "RoleFacts",
     "Upstream",
+    "WorldFacts",
     "ZoneFacts",
     "internal_domain",
     "private_name",
@@ -240,6 +241,27 @@ class LeaseFacts:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class WorldFacts:
+    """What the resolver of the outside world knows: pairs (name, IPv4 address), and where it listens.
+
+    A name may start with `*.`, for any first label. Nothing else exists.
+    """
+
+    netns: str
+    address: str
+    names: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> WorldFacts:
+        """Raises ValueError, KeyError or TypeError when the text is not one of `to_json`."""
+        data = json.loads(text)
+        return cls(**{**data, "names": _pairs(data["names"])})
 
 
 def _pairs(data: Any) -> tuple[tuple[str, str], ...]:

@@ -6,34 +6,72 @@ import socket
 import sys
 from typing import Any
 
+from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.link_local.client import start_link_local
+from kip_conformance.infra.cloud.outside import Outside, write_outside
+from kip_conformance.infra.cloud.region.world import PublicImages, api_socket, world
 from kip_conformance.infra.lab.control import Control
+from kip_conformance.infra.lab.state import LabFolder
 
-__all__ = ["REGION", "client_environment", "ec2_client", "start_cloud", "start_network"]
+__all__ = [
+    "ACCOUNT",
+    "REGION",
+    "change_outside",
+    "client_environment",
+    "ec2_client",
+    "region_world",
+    "start_cloud",
+    "start_network",
+]
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
 _NETWORK = "cloud-network"
 
 
-def start_cloud(control: Control) -> str:
+def start_cloud(control: Control, around: Outside | None = None) -> str:
     """Start all of it; returns the URL of the API, for AWS_ENDPOINT_URL, at 127.0.0.1 of the host.
 
-    A call may be made at once: it waits until the API answers. Raises HarnessError when the services around instances
-    do not start.
+    `around` is what is around the cloud: by default the region's services, a web server and a resolver, and no
+    registries. A call may be made at once: it waits until the API answers. Raises HarnessError when the services around
+    instances do not start, or `around` contradicts itself.
     """
     folder = control.folder
+    write_outside(folder, region_world(folder) if around is None else around)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         argv = [sys.executable, "-m", "kip_conformance.infra.cloud.api", "--folder", str(folder.path / "cloud")]
         consoles = str(folder.machine("{id}") / "console.log")
         control.daemon(
             "cloud-api",
-            [*argv, "--inherited", "--region", REGION, "--machines", "external", "--consoles", consoles],
+            [
+                *argv,
+                "--inherited",
+                "--region",
+                REGION,
+                "--machines",
+                "external",
+                "--consoles",
+                consoles,
+                "--for-machines",
+                str(api_socket(folder)),
+            ],
             listen=listener.fileno(),
         )
     start_link_local(control)
     start_network(control, url)
     return url
+
+
+def region_world(folder: LabFolder, images: PublicImages | None = None) -> Outside:
+    """What is around a cloud by default; with `images` also a registry outside and one of the region."""
+    return world(folder, REGION, ACCOUNT, images)
+
+
+def change_outside(control: Control, url: str, around: Outside) -> None:
+    """From now on this is around the cloud whose API is at `url`. Raises HarnessError when it contradicts itself."""
+    write_outside(control.folder, around)
+    CloudClient(url).wake()
 
 
 def start_network(control: Control, url: str) -> None:

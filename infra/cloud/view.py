@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass
 from typing import Any
 
 from kip_conformance.infra.cloud.api.settings import Settings
+from kip_conformance.infra.cloud.values import built
 
 __all__ = [
     "CloudView",
@@ -287,7 +286,7 @@ class CloudView:
     def from_json(cls, text: str | bytes) -> CloudView:
         """Raises ValueError when it is no view."""
         try:
-            view: CloudView = _built(cls, json.loads(text))
+            view: CloudView = built(cls, json.loads(text))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no view of the cloud: {error!r}") from error
         return view
@@ -302,18 +301,3 @@ def view_of(backend: Any, settings: Settings, version: int) -> CloudView:
         version=version, region=settings.region, account=settings.account, public_pool=settings.public_pool,
         **parts(backend),
     )  # fmt: skip
-
-
-def _built(kind: Any, value: Any) -> Any:
-    """A value of a type of this module from its JSON."""
-    origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _built(hints[name], one) for name, one in value.items()})
-    if origin is tuple:
-        inner = typing.get_args(kind)
-        return tuple(_built(inner[0], one) for one in value)
-    if origin is types.UnionType:
-        chosen = next(one for one in typing.get_args(kind) if one is not type(None))
-        return None if value is None else _built(chosen, value)
-    return value

@@ -101,7 +101,7 @@ def _ranges(state: NetworkState) -> Iterator[str]:
         *((f"NAT gateway {one.name}", one.address) for one in state.nat_gateways),
         *((f"endpoint {one.name}", a) for one in state.interface_endpoints for a in (one.address, one.service)),
         *((f"association of {one.interface}", a) for one in state.associations for a in (one.public, one.private)),
-        *((f"place {one.name}", one.address) for one in state.hosts),
+        *((f"place {one.name}", address) for one in state.hosts for address in (one.address, *one.also)),
     ]
     for what, text in addresses:
         try:

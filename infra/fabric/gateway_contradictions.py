@@ -119,15 +119,16 @@ def _networks(state: NetworkState) -> Iterator[str]:
         if host.lan not in lans:
             yield f"place {host.name}: no network {host.lan}"
             continue
-        yield from _host(host, lans[host.lan])
-        if holder := taken.get((host.lan, host.address)):
-            yield f"{host.address} is given twice: to {holder} and to {host.name}"
-        taken[host.lan, host.address] = host.name
+        for text in (host.address, *host.also):
+            yield from _host(host, text, lans[host.lan])
+            if holder := taken.get((host.lan, text)):
+                yield f"{text} is given twice: to {holder} and to {host.name}"
+            taken[host.lan, text] = host.name
 
 
-def _host(host: Host, lan: Lan) -> Iterator[str]:
-    address = IPv4Address(host.address)
+def _host(host: Host, text: str, lan: Lan) -> Iterator[str]:
+    address = IPv4Address(text)
     if address not in lan.network or address in (lan.network.network_address, lan.network.broadcast_address):
-        yield f"place {host.name}: {host.address} is no host address of {lan.name} ({lan.cidr})"
-    if host.address == lan.router:
-        yield f"place {host.name}: {host.address} is the internet's own address in {lan.name}"
+        yield f"place {host.name}: {text} is no host address of {lan.name} ({lan.cidr})"
+    if text == lan.router:
+        yield f"place {host.name}: {text} is the internet's own address in {lan.name}"

@@ -63,11 +63,10 @@ def _source_routing(interface: Interface, gateway: str, table: int) -> dict[str,
 def host_items(host: Host, lan: Lan) -> dict[str, Item]:
     """An address on a segment, and the next hop for the rest."""
     device = host.device
-    address = f"addr {{}} {host.address}/{lan.network.prefixlen} dev {device}"
-    items = {
-        f"{device}/{host.address}": Item(address.format("replace"), address.format("del"), device),
-        f"{device}/up": Item(f"link set {device} up", device=device),
-    }
+    items = {f"{device}/up": Item(f"link set {device} up", device=device)}
+    for one in (host.address, *host.also):
+        address = f"addr {{}} {one}/{lan.network.prefixlen} dev {device}"
+        items[f"{device}/{one}"] = Item(address.format("replace"), address.format("del"), device)
     gateway = host.gateway or lan.router
     ways = [*([("default", gateway)] if gateway not in ("", "-") else []), *host.routes]
     for destination, hop in ways:

@@ -31,7 +31,7 @@ class Lan:
 class Host:
     """A machine's place in a Lan. `gateway` is its default route's next hop, "-" for none, "" for the Lan's router.
 
-    `routes` are further (CIDR, next hop) pairs.
+    `routes` are further (CIDR, next hop) pairs, `also` further addresses on the same device.
     """
 
     machine: str
@@ -40,6 +40,7 @@ class Host:
     device: str = "eth0"
     gateway: str = ""
     routes: tuple[tuple[str, str], ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -50,6 +50,15 @@ class Authority:
         _write_key(folder / "ca.key", key)
         return cls(folder, key, certificate)
 
+    @classmethod
+    def of(cls, folder: Path, name: str) -> Authority:
+        """The authority that the folder has; a new one of that name where it has none."""
+        if not (folder / "ca.key").exists():
+            return cls.create(folder, name)
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(folder, key, x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes()))
+
     def issue(self, file: str, common_name: str, *, groups: Sequence[str] = (), names: Sequence[str] = ()) -> None:
         """Write FILE.crt and FILE.key, good for client and server. `names` are DNS names or IP addresses."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.network import network_of
-from kip_conformance.infra.cloud.outside import Outside
+from kip_conformance.infra.cloud.outside import read_outside
 from kip_conformance.infra.cloud.start import client_environment
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
@@ -159,7 +159,7 @@ class LabCluster:
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
         view = CloudClient(str(self.description.details["cloud-api"])).view()
-        return points_between(self.control, network_of(view, Outside()), client, server)
+        return points_between(self.control, network_of(view, read_outside(self.control.folder)), client, server)
 
 
 class LabTarget:

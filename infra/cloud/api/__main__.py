@@ -29,6 +29,9 @@ def main() -> int:
         "--machines", choices=["at-once", "external"], default="at-once",
         help="who makes instances run: nobody, so that they do at once, or a process that follows /_kip/view",
     )  # fmt: skip
+    parser.add_argument(
+        "--for-machines", type=Path, metavar="SOCKET", help="a unix socket: the API without what is the operator's"
+    )
     parser.add_argument("--consoles", default="", help="path of an instance's console, with {id} in it")
     given = parser.parse_args()
     settings = Settings(given.folder, given.region, public_pool=given.public_pool, s3_range=given.s3_range)
@@ -38,7 +41,7 @@ def main() -> int:
 
     try:
         with socket.socket(fileno=0) if given.inherited else listen(given.host, given.port) as listener:
-            serve(listener, settings, machines)
+            serve(listener, settings, machines, given.for_machines)
     except KipError as error:
         print(f"cloud API: {error}", file=sys.stderr)
         return error.exit_code

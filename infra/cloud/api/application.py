@@ -5,7 +5,9 @@ EC2 is answered by ec2.py; every other service that moto has by moto, with its s
     GET  /_kip/view?after=N&wait=S   the network as it should be (infra/cloud/view.py), newer than version N if need be
     GET  /_kip/faults, PUT           the fault switch: {"faults": [{"action", "code", "times", "rate"}]}
     POST /_kip/instances             reports of a Realizer in another process: {"instance-id": {"state", "reason"}}
+    POST /_kip/wake                  whoever waits for a newer view gets one: what is around the cloud has changed
     GET  /_kip/registry?repository=R with a registry's Basic credentials: 200 or 401 (infra/cloud/api/registry.py)
+    PUT  /_kip/registry              {"lifetime": seconds of new tokens, "only": {"access-key": ["repository"]}}
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 
 from kip_conformance.infra.cloud.api.ec2 import Answer, Ec2
 from kip_conformance.infra.cloud.api.lifecycle import Lifecycle
-from kip_conformance.infra.cloud.api.registry import Registry
+from kip_conformance.infra.cloud.api.registry import LIFETIME, Registry
 from kip_conformance.infra.cloud.api.switch import Switch
 from kip_conformance.infra.cloud.view import view_of
 from kip_conformance.infra.errors import UsageError
@@ -88,7 +90,9 @@ class Application:
                 ("GET", "faults"): lambda _: _json({"faults": [_shown(fault) for fault in self.switch.faults]}),
                 ("PUT", "faults"): self._set_faults,
                 ("POST", "instances"): self._take_reports,
+                ("POST", "wake"): self._wake,
                 ("GET", "registry"): self._may_pull,
+                ("PUT", "registry"): self._limit_registry,
             }
             if handle := known.get((request.method, path)):
                 return handle(request)
@@ -104,6 +108,17 @@ class Application:
         for instance_id, said in json.loads(request.get_data()).items():
             self.lifecycle.report([instance_id], said["state"], said.get("reason", ""))
         return _json({"version": self.ec2.store.version})
+
+    def _wake(self, _request: Any) -> Answer:
+        self.ec2.store.wake()
+        return _json({"version": self.ec2.store.version})
+
+    def _limit_registry(self, request: Any) -> Answer:
+        said = json.loads(request.get_data())
+        if unknown := set(said) - {"lifetime", "only"}:
+            raise ValueError(f"{', '.join(sorted(unknown))} is not known: there are lifetime and only")
+        self.registry.limit(said.get("lifetime", LIFETIME), said.get("only", {}))
+        return _json({"lifetime": self.registry.lifetime})
 
     def _view(self, request: Any) -> Answer:
         after = int(request.args.get("after", "0"))

@@ -25,7 +25,7 @@ __all__ = ["private_names"]
 GATEWAY = ("s3",)
 INTERFACE = {
     "autoscaling": ("autoscaling",), "ec2": ("ec2",), "ecr.api": ("api.ecr",), "ecr.dkr": ("dkr.ecr", "*.dkr.ecr"),
-    "eks": ("eks",), "elasticloadbalancing": ("elasticloadbalancing",), "logs": ("logs",), "s3": ("s3",),
+    "eks": ("eks",), "elasticloadbalancing": ("elasticloadbalancing",), "logs": ("logs",), "s3": ("s3", "*.s3"),
     "sts": ("sts",), "ssm": ("ssm",),
 }  # fmt: skip
 """Services that have interface endpoints, and the first labels of their private names."""

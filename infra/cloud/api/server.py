@@ -37,11 +37,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, settings: Settings, machines: Callable[[Reports], Realizer]) -> None:
+def serve(
+    listener: socket.socket,
+    settings: Settings,
+    machines: Callable[[Reports], Realizer],
+    for_machines: Path | None = None,
+) -> None:
     """Answer requests until SIGTERM or SIGINT. Prints one line when the first request can be answered.
 
-    `machines` makes what makes instances run. Requests that arrive earlier wait: the socket listens already. Raises
-    EnvironmentFault when the folder cannot be used or another server has it, UsageError for settings that cannot be.
+    `machines` makes what makes instances run. Requests that arrive earlier wait: the socket listens already.
+    `for_machines` is a unix socket to make, where the API is as machines of the cloud see it. Raises EnvironmentFault
+    when the folder cannot be used or another server has it, UsageError for settings that cannot be.
     """
     gc.disable()
     settings.check()
@@ -49,17 +55,29 @@ def serve(listener: socket.socket, settings: Settings, machines: Callable[[Repor
     from kip_conformance.infra.cloud.api.assembly import assembled
 
     application, store = assembled(settings, machines)
+    # After moto has been told what to know.
+    from kip_conformance.infra.cloud.api.for_machines import ForMachines
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
-        # Else an answer's headers and body wait for each other's acknowledgement.
-        disable_nagle_algorithm = True
+        # Else an answer's headers and body wait for each other's acknowledgement. A unix socket knows no such thing.
+        def setup(self) -> None:
+            self.disable_nagle_algorithm = self.request.family == socket.AF_INET
+            super().setup()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass
 
     host, port = listener.getsockname()[:2]
     server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
+
+    if for_machines is not None:
+        for_machines.unlink(missing_ok=True)
+        inner = make_server(
+            f"unix://{for_machines}", 0, ForMachines(application), threaded=True, request_handler=Handler
+        )
+        for_machines.chmod(0o600)
+        threading.Thread(target=inner.serve_forever, daemon=True).start()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         # shutdown() waits for the loop that this very thread runs.

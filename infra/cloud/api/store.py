@@ -67,11 +67,16 @@ class Store:
             temporary.write_bytes(content)
             os.replace(temporary, path)
             self._committed[service] = content
+            self.wake()
+            return True
+
+    def wake(self) -> None:
+        """Begin a new version, for which followers wait."""
+        with self.lock:
             self.version += 1
             # In place: a torn number only makes the next start begin at version 1.
             (self.folder / "version").write_text(str(self.version))
             self.changed.notify_all()
-            return True
 
     def undo(self, service: str) -> None:
         """Go back to what was committed last, if anything has changed since."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kip_conformance.infra.cloud.facts import InstanceFacts, ZoneFacts
+from kip_conformance.infra.cloud.facts import InstanceFacts, WorldFacts, ZoneFacts
 from kip_conformance.infra.cloud.link_local.folder import FactsFolder
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.lab.control import Control
@@ -47,6 +47,11 @@ class LinkLocal:
             self.folder.remove_instance(instance_id)
         for vpc_id in zones:
             self.folder.remove_zone(vpc_id)
+        self.sync()
+
+    def put_world(self, facts: WorldFacts | None) -> None:
+        """Serve the outside world's names, None: no more. Its namespace comes and goes as an interface's does."""
+        self.folder.put_world(facts)
         self.sync()
 
     def sync(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kip_conformance.infra.cloud.facts import InstanceFacts, ZoneFacts
+from kip_conformance.infra.cloud.facts import InstanceFacts, WorldFacts, ZoneFacts
 
 __all__ = ["FactsFolder"]
 
@@ -24,6 +24,11 @@ class FactsFolder:
     @property
     def zones(self) -> Path:
         return self.path / "zones"
+
+    @property
+    def world(self) -> Path:
+        """What the resolver of the outside world knows; missing when there is none."""
+        return self.path / "world.json"
 
     @property
     def control(self) -> Path:
@@ -45,6 +50,12 @@ class FactsFolder:
 
     def remove_zone(self, vpc_id: str) -> None:
         (self.zones / f"{vpc_id}.json").unlink(missing_ok=True)
+
+    def put_world(self, facts: WorldFacts | None) -> None:
+        if facts is None:
+            self.world.unlink(missing_ok=True)
+        else:
+            _replace(self.world, facts.to_json())
 
 
 def _replace(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import dns.edns
 import dns.exception
@@ -19,7 +19,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-from kip_conformance.infra.cloud.link_local.names import Found, NameTable
+from kip_conformance.infra.cloud.link_local.names import Found
 
 __all__ = ["Decision", "decide", "failure", "question_of"]
 
@@ -39,7 +39,13 @@ class Decision:
     is_for_upstream: bool = False
 
 
-def decide(table: NameTable, wire: bytes, transport: Transport) -> Decision:
+class _Table(Protocol):
+    """Lookups by name, in lower case and without the dot at the end; None when somebody else is to be asked."""
+
+    def find(self, name: str, /) -> Found | None: ...
+
+
+def decide(table: _Table, wire: bytes, transport: Transport) -> Decision:
     """What to do with one message that a client sent."""
     if len(wire) < _HEADER or wire[2] & 0x80:
         return Decision(None)  # no question: an answer to it could go round for ever

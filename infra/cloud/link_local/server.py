@@ -16,13 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kip_conformance.infra.cloud.facts import InstanceFacts, ZoneFacts
+from kip_conformance.infra.cloud.facts import InstanceFacts, WorldFacts, ZoneFacts
 from kip_conformance.infra.cloud.link_local import sockets
 from kip_conformance.infra.cloud.link_local.folder import FactsFolder
 from kip_conformance.infra.cloud.link_local.interface import Served, Wiring
 from kip_conformance.infra.cloud.link_local.metadata import Tokens
 from kip_conformance.infra.cloud.link_local.names import NameTable
 from kip_conformance.infra.cloud.link_local.upstream import Forwarder
+from kip_conformance.infra.cloud.link_local.world import World
 
 __all__ = ["LinkLocalServer", "run"]
 
@@ -37,6 +38,7 @@ class LinkLocalServer:
     interfaces: dict[str, Served] = field(default_factory=dict)
     tokens: Tokens = field(default_factory=Tokens)
     forwarder: Forwarder = field(default_factory=Forwarder)
+    world: World | None = None
     _seen: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -50,6 +52,7 @@ class LinkLocalServer:
             self._read(self.folder.zones, problems, self._set_zone, self.tables)
             self._read(self.folder.instances, problems, self._set_instance, self.instances)
             await self._open_and_close(problems)
+            await self._open_world(problems)
             return problems
 
     def _read(self, folder: Path, problems: list[str], take: Callable[[str, str], None], known: dict[str, Any]) -> None:
@@ -96,6 +99,24 @@ class LinkLocalServer:
                     continue
             self.interfaces[name].keep_silent(is_silent=not self.tables[wiring.vpc_id].facts.dns_support)
 
+    async def _open_world(self, problems: list[str]) -> None:
+        """The resolver of the outside world, where there is one."""
+        path = self.folder.world
+        try:
+            wanted = WorldFacts.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{path}: {type(error).__name__}: {error}")
+            return
+        if self.world is not None and (wanted is None or not self.world.is_at(wanted)):
+            self.world.close()
+            self.world = None
+            await asyncio.sleep(0)  # as above
+        if wanted is not None and self.world is None:
+            try:
+                self.world = await World.open(wanted)
+            except OSError as error:
+                problems.append(f"resolver of the outside world: namespace {wanted.netns}: {error.strerror}")
+
     def _wanted(self, problems: list[str]) -> dict[str, Wiring]:
         wanted: dict[str, Wiring] = {}
         for instance_id, facts in self.instances.items():
@@ -141,6 +162,8 @@ class LinkLocalServer:
     def close(self) -> None:
         for served in self.interfaces.values():
             served.close()
+        if self.world is not None:
+            self.world.close()
 
 
 async def run(folder: FactsFolder) -> None:

@@ -14,8 +14,9 @@ from types import FrameType
 from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.link_local.client import LinkLocal
 from kip_conformance.infra.cloud.link_local.folder import FactsFolder
-from kip_conformance.infra.cloud.outside import Outside
+from kip_conformance.infra.cloud.outside import Outside, read_outside
 from kip_conformance.infra.cloud.realize.endings import watch_endings
+from kip_conformance.infra.cloud.realize.hosts import HostMachines
 from kip_conformance.infra.cloud.realize.machines import Machines
 from kip_conformance.infra.cloud.realize.steps import Realization
 from kip_conformance.infra.errors import HarnessError
@@ -40,25 +41,30 @@ def main() -> int:
         fabric=Fabric(control, folder.path / "fabric.json"),
         link_local=LinkLocal(FactsFolder(folder.path / "link-local")),
         machines=Machines(control, folder.path / "instances.json"),
-        around=Outside(),
+        hosts=HostMachines(control, folder.path / "hosts.json"),
     )
     watch_endings(control, api, realization.machines)
     with contextlib.suppress(KeyboardInterrupt):
-        follow(api, realization)
+        follow(api, realization, folder)
     return 0
 
 
-def follow(api: CloudClient, realization: Realization) -> None:
-    """Step whenever the API says something new, for ever. What fails is said, and done again after a while."""
+def follow(api: CloudClient, realization: Realization, folder: LabFolder) -> None:
+    """Step whenever the API says something new, for ever. What fails is said, and done again after a while.
+
+    Whoever changes what is around the cloud wakes the API's followers, so that they look at the file.
+    """
     version, failures = 0, 0
+    done: Outside | None = None
     while True:
         try:
             view = api.view(after=version, wait=_LONGEST_WAIT)
-            if view.version == version:
+            around = realization.around = read_outside(folder)
+            if view.version == version and around == done:
                 continue
             for name, report in realization.step(view).items():
                 api.report([name], report.state, report.reason)
-            version, failures = view.version, 0
+            version, done, failures = view.version, around, 0
         except HarnessError as error:
             print(f"cloud: {error}", file=sys.stderr, flush=True)
             time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
