@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from kip_conformance.infra.cloud.realize.machines import prepare_machine
-from kip_conformance.infra.cloud.start import ec2_client, start_cloud
+from kip_conformance.infra.cloud.region.world import PublicImages
+from kip_conformance.infra.cloud.start import ec2_client, region_world, start_cloud
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.names import machine_namespace
 from kip_conformance.infra.kube import ApiRefusal, KubeApi
@@ -97,7 +98,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         with say.step("cloud: VPC, network interfaces, an instance for each machine"):
             _prepare(control.folder, nodes)
-            cloud = start_cloud(control)
+            around = region_world(folder, PublicImages(parts.registry, parts.images.registry_root))
+            cloud = start_cloud(control, around)
             ec2 = ec2_client(cloud)
             vpc = make_vpc(ec2, plan)
             # The nodes do not need the rest: it comes while they start.

@@ -25,12 +25,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A kubelet node: its machine's name and address, its subnet ("" on premises) and the range of its pods."""
+    """A kubelet node: its machine's name and address, its subnet ("" on premises) and the range of its pods.
+
+    With a public address it has a way to the region's services and to the world outside.
+    """
 
     name: str
     address: str
     subnet: str
     pod_cidr: str
+    has_public_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class LabPlan:
 PLAN = LabPlan()
 CONTROL_PLANE = NodePlan("control-plane", "10.20.1.10", "public-a", "")
 NODES = (
-    NodePlan("node-a", "10.20.1.11", "public-a", "10.244.1.0/24"),
+    NodePlan("node-a", "10.20.1.11", "public-a", "10.244.1.0/24", has_public_address=True),
     NodePlan("node-b", "10.20.16.12", "private-a", "10.244.2.0/25"),
 )
 """The kubelet nodes in the VPC; the first is in a public subnet, the last in a private one."""

@@ -99,9 +99,15 @@ def _instance(ec2: Any, node: NodePlan, subnet: str, group: str) -> str:
         InstanceType=_TYPE,
         MinCount=1,
         MaxCount=1,
-        SubnetId=subnet,
-        PrivateIpAddress=node.address,
-        SecurityGroupIds=[group],
+        NetworkInterfaces=[
+            {
+                "DeviceIndex": 0,
+                "SubnetId": subnet,
+                "PrivateIpAddress": node.address,
+                "Groups": [group],
+                "AssociatePublicIpAddress": node.has_public_address,
+            }
+        ],
         TagSpecifications=named("instance", node.name),
     )
     identifier: str = made["Instances"][0]["InstanceId"]

@@ -1,4 +1,4 @@
-"""The API of the cloud from its own machines, with nothing of it in their environment but the authority's certificate."""
+"""The API of the cloud from its own machines: of it they have the certificate of its authority, and nothing else."""
 
 from __future__ import annotations
 
