@@ -32,10 +32,14 @@ _FILE = "outside.json"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a machine runs as long as it lives: its name among the machine's daemons, and its command."""
+    """What a machine runs as long as it lives: its name among the machine's daemons, and its command.
+
+    With `again` it is started again when it ends, five times a minute at most.
+    """
 
     name: str
     argv: tuple[str, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "change_outside",
     "client_environment",
     "ec2_client",
+    "machine_environment",
     "region_world",
     "start_cloud",
     "start_network",
@@ -84,6 +85,16 @@ def client_environment(url: str) -> tuple[str, ...]:
     """What any client of the cloud's API needs in its environment, as NAME=value; any credentials do."""
     return (
         f"AWS_ENDPOINT_URL={url}",
+        f"AWS_DEFAULT_REGION={REGION}",
+        "AWS_ACCESS_KEY_ID=lab",
+        "AWS_SECRET_ACCESS_KEY=lab",
+    )
+
+
+def machine_environment(folder: LabFolder) -> tuple[str, ...]:
+    """The same for a program on a machine of the cloud, which finds the services by their own names."""
+    return (
+        f"AWS_CA_BUNDLE={folder.pki / 'ca.crt'}",
         f"AWS_DEFAULT_REGION={REGION}",
         "AWS_ACCESS_KEY_ID=lab",
         "AWS_SECRET_ACCESS_KEY=lab",

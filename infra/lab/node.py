@@ -156,7 +156,8 @@ disabled_plugins = [{disabled}]
 
     def system_files(self) -> dict[str, str]:
         """Files of the host that the machine must see otherwise, by path."""
-        resolver = "# This lab has no resolver beyond the cluster's own.\n"
+        nobody = "# Pods have no resolver beyond the cluster's own.\n"
         (self.disk).mkdir(parents=True, exist_ok=True)
-        (self.disk / "resolv.conf").write_text(resolver)
-        return {"/etc/resolv.conf": resolver}
+        (self.disk / "resolv.conf").write_text(nobody)
+        # What is in no subnet is in no VPC either, and has no resolver of its own.
+        return {"/etc/resolv.conf": f"nameserver {self.plan.resolver}\n" if self.node.subnet else nobody}

@@ -86,6 +86,11 @@ class LabPlan:
         """The address of `kubernetes.default`: the first of the Service range."""
         return str(IPv4Network(self.services).network_address + 1)
 
+    @property
+    def resolver(self) -> str:
+        """The resolver of the VPC: base + 2 (Amazon VPC User Guide, Understanding Amazon DNS)."""
+        return str(IPv4Network(self.vpc).network_address + 2)
+
 
 PLAN = LabPlan()
 CONTROL_PLANE = NodePlan("control-plane", "10.20.1.10", "public-a", "")

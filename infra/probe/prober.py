@@ -435,10 +435,11 @@ class Connection:
         return False
 
     def _answer_get(self) -> bool:
-        """With this place's name and the path that was asked for."""
+        """With this place's name, the path that was asked for, and the client's address as it is seen here."""
         resident = self.listener.resident
         path = bytes(self.received).split(b" ", 2)[1].decode("latin-1")
-        body = json.dumps({"name": resident.name, "instance": resident.instance, "path": path}).encode() + b"\n"
+        said = {"name": resident.name, "instance": resident.instance, "path": path, "source": self.peer[0]}
+        body = json.dumps(said).encode() + b"\n"
         head = f"HTTP/1.1 {resident.http_status} prober\r\nContent-Type: application/json\r\n"
         self.out = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
         return self._write()

@@ -60,16 +60,15 @@ def serve(
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
-        # Else an answer's headers and body wait for each other's acknowledgement. A unix socket knows no such thing.
-        def setup(self) -> None:
-            self.disable_nagle_algorithm = self.request.family == socket.AF_INET
-            super().setup()
-
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass
 
+    class OverTcp(Handler):
+        # Else an answer's headers and body wait for each other's acknowledgement.
+        disable_nagle_algorithm = True
+
     host, port = listener.getsockname()[:2]
-    server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
+    server = make_server(host, port, application, threaded=True, request_handler=OverTcp, fd=listener.fileno())
 
     if for_machines is not None:
         for_machines.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ class HostMachines:
                 self.control.halt(machine.name)
             self.control.boot(machine.name, machine_namespace(machine.name), machine.files)
             for program in machine.programs:
-                self.control.daemon(program.name, program.argv, machine=machine.name)
+                self.control.daemon(program.name, program.argv, machine=machine.name, again=program.again)
             self._known[machine.name] = _value(machine)
         self._remember()
 

@@ -63,7 +63,7 @@ def world(folder: LabFolder, region: str, account: str, images: PublicImages | N
     names = region_names(region)
     authority.issue("region", f"services of {region}", names=tuple(names))
     machines = [
-        OutsideMachine("services", (Program("services", _services(folder, region, account, images)),)),
+        OutsideMachine("services", (Program("services", _services(folder, region, account, images), again=True),)),
         OutsideMachine("web", (Program("prober", _web()),)),
         OutsideMachine("resolver"),
     ]
