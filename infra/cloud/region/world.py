@@ -49,6 +49,9 @@ def region_names(region: str) -> dict[str, str]:
         f"sts.{end}": ADDRESSES["sts"],
         f"s3.{end}": ADDRESSES["s3"],
         f"*.s3.{end}": ADDRESSES["s3"],
+        # Clients that sign addresses for others use the global name (Amazon S3 User Guide, Virtual hosting of buckets).
+        "s3.amazonaws.com": ADDRESSES["s3"],
+        "*.s3.amazonaws.com": ADDRESSES["s3"],
         f"api.ecr.{end}": ADDRESSES["ecr.api"],
         f"*.dkr.ecr.{end}": ADDRESSES["ecr.dkr"],
     }

@@ -19,6 +19,17 @@ from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.targets.protocol import Completed
 
+_RESOLVE = """
+import os, dns.resolver
+asked = dns.resolver.Resolver()
+asked.lifetime = 2.5
+if os.environ["SERVER"]: asked.nameservers = [os.environ["SERVER"]]
+try:
+    found = asked.resolve(os.environ["NAME"], tcp=os.environ["TRANSPORT"] == "tcp", search=False)
+    show(" ".join(one.address for one in found))
+except Exception as error:
+    show(type(error).__name__)
+"""
 IMAGE = "ami-0d00000000000debd"
 
 
@@ -109,15 +120,19 @@ class Region:
         return self.control.run(argv, machine=machine, timeout=timeout, env=told)
 
     def python(self, machine: str, text: str, **env: str) -> Any:
-        """What a program prints as JSON; `boto3` and `show` are there, and clients wait three seconds at most."""
+        """What a program prints as JSON; `boto3` and `show` are there, and `quick` clients do not wait long."""
         head = (
             "import boto3, json, socket, urllib.request; from botocore.config import Config\n"
             "def show(value): print(json.dumps(value))\n"
-            "quick = Config(connect_timeout=3, read_timeout=10, retries={'total_max_attempts': 1})\n"
+            "quick = Config(connect_timeout=1.5, read_timeout=10, retries={'total_max_attempts': 1})\n"
         )
         done = self.run(machine, sys.executable, "-c", head + text, **env)
         assert done.returncode == 0, done.stderr.decode()[-2000:]
         return json.loads(done.stdout)
+
+    def resolved(self, machine: str, name: str, server: str = "", transport: str = "udp") -> str:
+        """The only address that a name has, by the machine's own resolver or another; the failure's name otherwise."""
+        return str(self.python(machine, _RESOLVE, NAME=name, SERVER=server, TRANSPORT=transport))
 
     def until(self, is_so: Callable[[], bool], otherwise: str, *, within: float = 30.0) -> None:
         deadline = time.monotonic() + within

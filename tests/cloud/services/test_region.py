@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
+EC2 = "https://ec2.eu-central-1.amazonaws.com"
+S3 = "https://s3.eu-central-1.amazonaws.com"
+REFUSED = (
+    "def status(url, method='GET', **headers):\n"
+    "    asked = urllib.request.Request(url, method=method, headers=headers, data=b'' if method == 'POST' else None)\n"
+    "    try: return urllib.request.urlopen(asked, timeout=5, context=tls).status\n"
+    "    except urllib.error.HTTPError as error: return error.code\n"
+    "import os, ssl; tls = ssl.create_default_context(cafile=os.environ['AWS_CA_BUNDLE'])\n"
+)
+
 
 def test_a_machine_with_a_way_out_speaks_to_ec2_by_its_name(region, public):
     found = region.python(
@@ -10,3 +22,114 @@ def test_a_machine_with_a_way_out_speaks_to_ec2_by_its_name(region, public):
         "show([one['InstanceId'] for group in found for one in group['Instances']])",
     )
     assert public in found
+
+
+def test_sts_and_ecr_answer_at_names_of_their_own(region, public):
+    account, host = region.python(
+        public,
+        "show([boto3.client('sts').get_caller_identity()['Account'],"
+        " boto3.client('ecr').get_authorization_token()['authorizationData'][0]['proxyEndpoint']])",
+    )
+    assert account == "123456789012"
+    assert host == "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+
+
+def test_a_machine_without_a_way_out_reaches_no_service(region, private):
+    said = region.python(
+        private,
+        "try: boto3.client('ec2', config=quick).describe_vpcs(); show('answered')\n"
+        "except Exception as error: show(type(error).__name__)",
+    )
+    assert said == "ConnectTimeoutError"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_kip/view", "//_kip/view", "/%5fkip/view", "/%5Fkip%2fview", "/./_kip/faults", "/x/../_kip/view",
+        "/moto-api/data.json", "//moto-api/data.json", "/latest/meta-data/iam/security-credentials/",
+    ],
+)  # fmt: skip
+def test_what_is_the_operators_is_not_reached_from_machines(region, public, path):
+    for start in (EC2, S3):
+        code, said = _curl(region, public, f"{start}{path}")
+        assert code in ("403", "404")
+        assert "faults" not in said
+        assert "region" not in said
+
+
+def test_no_machine_changes_the_registrys_limits_or_resets_the_cloud(region, public):
+    codes = region.python(
+        public,
+        REFUSED + f"show([status('{S3}/_kip/registry', 'PUT'), status('{S3}/moto-api/reset', 'POST'),"
+        f" status('{S3}/_kip/registry?repository=x', **{{'X-Kip-Service': 'registry', 'X_Kip_Service': 'registry'}})])",
+    )
+    assert codes == [404, 404, 404]
+    assert region.describe(public)["State"]["Name"] == "running"
+
+
+def test_an_address_is_one_service_whatever_a_request_says(region, public):
+    codes = region.python(
+        public,
+        "from botocore.exceptions import ClientError\n"
+        "def code(call):\n"
+        "    try: call(); return 'answered'\n"
+        "    except ClientError as error: return error.response['Error']['Code']\n"
+        f"show([code(boto3.client('ec2', endpoint_url='{S3}').describe_vpcs),"
+        f" code(boto3.client('ecr', endpoint_url='{EC2}').describe_repositories)])",
+    )
+    assert "answered" not in codes
+    form = "Action=DescribeVpcs&Version=2016-11-15"
+    for way in (("--data", form), ("-G", "--data", form)):
+        code, said = _curl(region, public, f"{S3}/", *way)
+        assert (code, "cidrBlock" in said) == ("403", False)
+
+
+def test_objects_are_put_and_got_in_either_style_and_public_ones_by_anybody(region, public):
+    names = region.python(
+        public,
+        "import io; s3 = boto3.client('s3'); place = {'LocationConstraint': 'eu-central-1'}\n"
+        "s3.create_bucket(Bucket='downloads', CreateBucketConfiguration=place)\n"
+        "s3.put_object(Bucket='downloads', Key='itzo/agent', Body=b'a' * 3_000_000, ACL='public-read')\n"
+        "s3.put_object(Bucket='downloads', Key='secret', Body=b's')\n"
+        "s3.upload_fileobj(io.BytesIO(b'l' * 20_000_000), 'downloads', 'large')\n"
+        "got = [len(s3.get_object(Bucket='downloads', Key=key)['Body'].read()) for key in ('itzo/agent', 'large')]\n"
+        "path = boto3.client('s3', config=Config(s3={'addressing_style': 'path'}))\n"
+        "show([*got, [one['Key'] for one in path.list_objects_v2(Bucket='downloads')['Contents']],"
+        " s3.generate_presigned_url('get_object', Params={'Bucket': 'downloads', 'Key': 'secret'})])",
+    )
+    assert names[:3] == [3_000_000, 20_000_000, ["itzo/agent", "large", "secret"]]
+    for url in (
+        "http://downloads.s3.eu-central-1.amazonaws.com/itzo/agent",
+        "http://s3.eu-central-1.amazonaws.com/downloads/itzo/agent",
+        f"{S3}/downloads/itzo/agent",
+    ):
+        done = region.run(public, "curl", "-s", "--fail", "--cacert", str(region.ca), url)
+        assert (done.returncode, len(done.stdout)) == (0, 3_000_000)
+    assert _curl(region, public, f"{S3}/downloads/secret")[0] == "403"
+    assert _curl(region, public, names[3]) == ("200", "s")
+
+
+def test_the_world_outside_sees_the_public_address(region, public):
+    code, said = _curl(region, public, "http://web.example/")
+    assert code == "200"
+    assert f'"source": "{region.describe(public)["PublicIpAddress"]}"' in said
+
+
+def test_names_of_nobody_do_not_exist_and_others_do_over_tcp_and_udp(region, public):
+    address = region.describe(public)["PublicIpAddress"]
+    name = f"ec2-{address.replace('.', '-')}.eu-central-1.compute.amazonaws.com"
+    for way in ("udp", "tcp"):
+        assert region.resolved(public, "web.example", "198.51.100.53", way) == "198.51.100.10"
+        assert region.resolved(public, name, "198.51.100.53", way) == address
+        assert region.resolved(public, "any.dkr.ecr.eu-central-1.amazonaws.com", "198.51.100.53", way) == "192.0.2.73"
+        assert region.resolved(public, "nobody.example", "198.51.100.53", way) == "NXDOMAIN"
+    # In the VPC the public name is the private address.
+    assert region.resolved(public, name) == region.describe(public)["PrivateIpAddress"]
+
+
+def _curl(region, machine: str, url: str, *more: str) -> tuple[str, str]:
+    """Status and body, the path sent as it is."""
+    argv = ("curl", "-s", "--path-as-is", "-m", "10", "--cacert", str(region.ca), "-w", "\n%{http_code}", *more, url)
+    body, _, code = region.run(machine, *argv).stdout.decode().rpartition("\n")
+    return code, body
