@@ -107,7 +107,7 @@ class LinkLocalServer:
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{path}: {type(error).__name__}: {error}")
             return
-        if self.world is not None and (wanted is None or not self.world.is_at(wanted)):
+        if self.world is not None and (wanted is None or not self.world.takes(wanted)):
             self.world.close()
             self.world = None
             await asyncio.sleep(0)  # as above

@@ -68,14 +68,14 @@ def _public_address(name: str) -> str:
 
 
 class _WorldAnswerer(Answerer):
-    """Answers everybody, and asks nobody."""
+    """Answers everybody, and asks nobody. `world` gives the names of the moment."""
 
-    def __init__(self, world: WorldTable) -> None:
+    def __init__(self, world: Callable[[], WorldTable]) -> None:
         super().__init__(lambda: None, Forwarder())
         self._world = world
 
     def answer(self, wire: bytes, transport: Transport, send: Callable[[bytes], None]) -> None:
-        decision = decide(self._world, wire, transport)
+        decision = decide(self._world(), wire, transport)
         if decision.answer is not None:
             send(decision.answer)
 
@@ -86,6 +86,7 @@ class World:
 
     facts: WorldFacts
     identity: int
+    table: WorldTable
     server: asyncio.Server | None = None
     datagrams: asyncio.DatagramTransport | None = None
     askers: set[OverTcp] = field(default_factory=set)
@@ -100,18 +101,23 @@ class World:
             except BaseException:
                 listener.close()
                 raise
-        made, loop = cls(facts, sockets.identity(facts.netns)), asyncio.get_running_loop()
-        answerer = _WorldAnswerer(WorldTable.of(facts))
+        made = cls(facts, sockets.identity(facts.netns), WorldTable.of(facts))
+        loop, answerer = asyncio.get_running_loop(), _WorldAnswerer(lambda: made.table)
         made.server = await loop.create_server(lambda: OverTcp(answerer, made.askers), sock=listener)
         made.datagrams, _ = await loop.create_datagram_endpoint(lambda: OverUdp(answerer), sock=bound)
         return made
 
-    def is_at(self, facts: WorldFacts) -> bool:
-        """Whether this is what `facts` ask for, in the namespace that has that name now."""
+    def takes(self, facts: WorldFacts) -> bool:
+        """Answer as `facts` say from now on; no, when that is to be in another place, or its namespace is a new one."""
         try:
-            return facts == self.facts and sockets.identity(facts.netns) == self.identity
+            is_here = sockets.identity(facts.netns) == self.identity
         except OSError:
             return False
+        if not is_here or facts.address != self.facts.address:
+            return False
+        if facts != self.facts:
+            self.facts, self.table = facts, WorldTable.of(facts)
+        return True
 
     def close(self) -> None:
         """Close everything: an open socket would keep its namespace alive."""

@@ -86,7 +86,7 @@ class Realization:
 
     def _answer_nobody_from_elsewhere(self) -> None:
         """The outside world's names are not served any more where their resolver's place goes."""
-        if self._world is not None and self._world != world_of(self.around):
+        if self._world is not None and _place(self._world) != _place(world_of(self.around)):
             self.link_local.put_world(None)
             self._world = None
 
@@ -104,3 +104,7 @@ class Realization:
 
 def _namespaces(facts: InstanceFacts) -> list[str]:
     return [one.netns for one in facts.interfaces]
+
+
+def _place(world: WorldFacts | None) -> tuple[str, str] | None:
+    return None if world is None else (world.netns, world.address)

@@ -96,8 +96,15 @@ async def _one(decide: Decide, head: Head, reader: asyncio.StreamReader, writer:
     """One request; says whether the connection goes on."""
     method, _, version = head.words
     keeps = version == "HTTP/1.1" and "close" not in head.get("connection").lower()
-    length = body_length(head)
-    decision = await decide(head)
+    length: int | None = None
+    decision: Answer | Onward
+    try:
+        length = body_length(head)
+        decision = await decide(head)
+    except BadMessage as error:
+        decision = problem(400, str(error))
+    except (OSError, asyncio.IncompleteReadError) as error:
+        decision = problem(502, f"the service gave no answer: {error}")
     if isinstance(decision, Answer):
         # What is left of the request's body would be taken for the next request.
         await _answer(writer, decision, has_body=method != "HEAD", keeps=keeps and length == 0)
