@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from pathlib import Path
+
 import pytest
+from kip_conformance.infra.cloud.start import machine_environment
 
 EC2 = "https://ec2.eu-central-1.amazonaws.com"
 S3 = "https://s3.eu-central-1.amazonaws.com"
@@ -126,6 +131,21 @@ def test_names_of_nobody_do_not_exist_and_others_do_over_tcp_and_udp(region, pub
         assert region.resolved(public, "nobody.example", "198.51.100.53", way) == "NXDOMAIN"
     # In the VPC the public name is the private address.
     assert region.resolved(public, name) == region.describe(public)["PrivateIpAddress"]
+
+
+def test_what_the_page_shows_works_as_written(region, public):
+    page = (Path(__file__).parents[3] / "docs" / "cloud.md").read_text()
+    part = page.partition("## The region's services, from machines")[2].partition("\n## ")[0]
+    python = part.partition("```python\n")[2].partition("```")[0]
+    shown = region.python(public, f"{python}\nshow([repository, len(vpcs) > 0])")
+    assert shown == ["123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/app", True]
+
+    commands = [line for line in part.splitlines() if line.startswith("curl ")]
+    said = [region.run(public, *shlex.split(line), CURL_CA_BUNDLE=str(region.ca)).stdout for line in commands]
+    assert said[:2] == [b"what a machine downloads\n"] * 2
+    assert json.loads(said[2])["source"] == region.describe(public)["PublicIpAddress"]
+    told = [line.partition("=") for line in machine_environment(region.control.folder)]
+    assert {name: value for name, _, value in told}["AWS_CA_BUNDLE"] == str(region.ca)
 
 
 def _curl(region, machine: str, url: str, *more: str) -> tuple[str, str]:

@@ -25,10 +25,10 @@ def image(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def pushed(region, public, image) -> str:
     """A repository with the image in it, pushed from a machine."""
-    region.client("ecr").create_repository(repositoryName="team/app")
-    done = skopeo(region, public, "copy", f"oci:{image}:latest", f"docker://{HOST}/team/app:1")
+    region.client("ecr").create_repository(repositoryName="team/tested")
+    done = skopeo(region, public, "copy", f"oci:{image}:latest", f"docker://{HOST}/team/tested:1")
     assert done.returncode == 0, done.stderr.decode()
-    return "team/app"
+    return "team/tested"
 
 
 def token(region, access_key: str = "lab") -> str:
