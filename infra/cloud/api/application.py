@@ -12,6 +12,7 @@ EC2 is answered by ec2.py; every other service that moto has by moto, with its s
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -70,6 +71,8 @@ class Application:
     # -- other services
 
     def _by_moto(self, environ: dict[str, Any], start_response: Callable[..., Any], service: str) -> Iterable[bytes]:
+        # Before the lock is held: a client that sends its object slowly, or never, must not stop all others.
+        _take_body(environ)
         with self.ec2.store.lock:
             if self._others is None:
                 # Not at the start: this and what it imports takes longer than EC2 itself.
@@ -134,6 +137,17 @@ class Application:
         with self.ec2.store.lock:
             reason = self.registry.refusal(password or "", repository)
         return _json({"error": reason}, 401) if reason else _json({"repository": repository})
+
+
+def _take_body(environ: dict[str, Any]) -> None:
+    """Read the request's body to its end, and leave it to be read again with its length."""
+    source = environ["wsgi.input"]
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        body = source.read()
+        del environ["HTTP_TRANSFER_ENCODING"]
+    else:
+        body = source.read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
 
 
 def _shown(fault: Any) -> dict[str, Any]:

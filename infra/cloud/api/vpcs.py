@@ -166,7 +166,9 @@ def disassociate_range(call: Call) -> Mapping[str, Any]:
         leaving = IPv4Network(entry["cidr_block"])
         for one in all_subnets(call.backend):
             if one.vpc_id == found.id and IPv4Network(one.cidr_block).subnet_of(leaving):
-                raise Refusal("InvalidCidrBlock.InUse", f"The vpc {found.id} currently has a subnet within {leaving}")
+                raise Refusal(
+                    "InvalidCidrBlock.InUse", f"The vpc {found.id} currently has a subnet within CIDR block {leaving}"
+                )
         for table in call.backend.route_tables.values():
             if table.vpc_id == found.id:
                 table._routes = {

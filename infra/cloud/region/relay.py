@@ -18,7 +18,7 @@ __all__ = ["HEAD_LIMIT", "Answer", "BadMessage", "Decide", "Head", "Onward", "as
 HEAD_LIMIT = 65536
 """Bytes of a message's first line and headers."""
 _IDLE = 75.0
-"""Seconds that a connection may be silent between requests."""
+"""Seconds that a connection may be silent."""
 _PATIENCE = 120.0
 """Seconds that the one behind may take to begin its answer."""
 _HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "upgrade", "te", "expect")
@@ -220,7 +220,7 @@ async def _pass_body(source: asyncio.StreamReader, sink: asyncio.StreamWriter, l
             sink.write(line)
         sink.write(b"\r\n")
     elif length is None:
-        while part := await source.read(65536):
+        while part := await _some(source, 65536):
             sink.write(part)
             await sink.drain()
     else:
@@ -238,9 +238,14 @@ async def _chunk(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> in
     return size
 
 
+async def _some(source: asyncio.StreamReader, count: int) -> bytes:
+    async with asyncio.timeout(_IDLE):
+        return await source.read(count)
+
+
 async def _exactly(source: asyncio.StreamReader, sink: asyncio.StreamWriter, count: int) -> None:
     while count:
-        part = await source.read(min(count, 65536))
+        part = await _some(source, min(count, 65536))
         if not part:
             raise asyncio.IncompleteReadError(b"", count)
         sink.write(part)

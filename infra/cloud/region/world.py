@@ -16,7 +16,7 @@ from kip_conformance.infra.fabric.state import Host
 from kip_conformance.infra.lab.pki import Authority
 from kip_conformance.infra.lab.state import LabFolder
 
-__all__ = ["REGISTRY_NAME", "WEB", "WEB_NAME", "PublicImages", "api_socket", "region_names", "world"]
+__all__ = ["PROBER_SOCKET", "REGISTRY_NAME", "WEB", "WEB_NAME", "PublicImages", "api_socket", "region_names", "world"]
 
 WEB = "198.51.100.10"
 WEB_NAME = "web.example"
@@ -26,6 +26,7 @@ REGISTRY = "198.51.100.20"
 REGISTRY_NAME = "registry.example"
 RESOLVER = "198.51.100.53"
 PROBER_SOCKET = "/run/kip-prober.sock"
+"""Where the web server's prober is spoken to, on its machine: it is one like those of a lab's hosts."""
 
 
 @dataclass(frozen=True, slots=True)

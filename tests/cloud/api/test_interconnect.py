@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import socket
+import time
 from xml.etree import ElementTree
 
 import pytest
@@ -204,6 +206,19 @@ def test_s3_keeps_objects(server):
     s3.create_bucket(Bucket="layers", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     s3.put_object(Bucket="layers", Key="blob", Body=b"x" * 200_000)
     assert len(s3.get_object(Bucket="layers", Key="blob")["Body"].read()) == 200_000
+
+
+def test_who_sends_an_object_slowly_stops_nobody_else(server):
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as slow:
+        slow.sendall(b"PUT /any/object HTTP/1.1\r\nHost: s3\r\nContent-Length: 1000\r\n\r\nand no more")
+        begun = time.monotonic()
+        server.client().describe_vpcs()
+        server.client("s3").list_buckets()
+        assert time.monotonic() - begun < 5
+        slow.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            slow.recv(1)
 
 
 def test_a_registry_token_opens_the_repositories_that_there_are(server, asked):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from kip_conformance.infra.cloud.region.world import PROBER_SOCKET
 from kip_conformance.infra.cloud.start import machine_environment
+from kip_conformance.infra.probe import prober
 
 EC2 = "https://ec2.eu-central-1.amazonaws.com"
 S3 = "https://s3.eu-central-1.amazonaws.com"
@@ -119,6 +123,18 @@ def test_the_world_outside_sees_the_public_address(region, public):
     code, said = _curl(region, public, "http://web.example/")
     assert code == "200"
     assert f'"source": "{region.describe(public)["PublicIpAddress"]}"' in said
+
+
+def test_the_prober_of_the_web_server_sends_probes_too(region, public):
+    """What makes it a place: a channel to the resident prober, as to one on any host."""
+    argv = [sys.executable, "-I", str(Path(prober.__file__).resolve()), "channel", "--socket", PROBER_SOCKET]
+    held = region.control.open(argv, machine="web")
+    try:
+        with os.fdopen(os.dup(held.stdout)) as lines:
+            hello = json.loads(lines.readline())
+    finally:
+        held.close()
+    assert (hello["hello"], hello["name"]) == (prober.PROTOCOL_VERSION, "outside")
 
 
 def test_names_of_nobody_do_not_exist_and_others_do_over_tcp_and_udp(region, public):
