@@ -13,6 +13,7 @@ from types import FrameType
 
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
 from kip_conformance.infra.targets.options import DEFAULT_MODES, TargetOptions
+from kip_conformance.infra.targets.plan import planned_places
 from kip_conformance.infra.targets.profile import load_profile
 from kip_conformance.infra.targets.registry import create_target
 
@@ -27,6 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cni", default="routed", help="built-in CNI by name, or a folder (default: routed)")
     parser.add_argument(
+        "--places", metavar="NAMES", default="", help="places beside the foundation's, separated by commas"
+    )
+    parser.add_argument(
         "--proxy-mode", default=DEFAULT_MODES[0], help=f"mode that kube-proxy starts in (default: {DEFAULT_MODES[0]})"
     )
 
@@ -34,10 +38,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     run_id = LabFolder.of(options.run or new_run_id()).run_id
+    places = planned_places([name for name in options.places.split(",") if name])
     modes = (options.proxy_mode, *(mode for mode in DEFAULT_MODES if mode != options.proxy_mode))
     target = create_target(
         options.cluster,
-        TargetOptions(run_id, options.kubernetes, options.cni, modes, keep="always", profile=load_profile()),
+        TargetOptions(
+            run_id, options.kubernetes, options.cni, modes, keep="always", profile=load_profile(), places=places
+        ),
     )
     cluster = target.up(lambda line: print(line, file=sys.stderr, flush=True))
     commands = target.keep(cluster.description)

@@ -126,7 +126,7 @@ def _by_machine(asked: Pairs, sites: Mapping[str, Site]) -> Iterator[tuple[str, 
         )
 
 
-_KINDS = {"pod": "pods", "hostnet": "hostNetwork pods", "host": "hosts"}
+_KINDS = {"pod": "pods", "hostnet": "hostNetwork pods", "host": "hosts", "plain": "plain hosts"}
 
 
 def _by_kind(asked: Pairs, sites: Mapping[str, Site]) -> Iterator[tuple[str, Pairs]]:

@@ -10,12 +10,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kip_conformance.infra.cloud.outside import Outside
 from kip_conformance.infra.cloud.realize.machines import prepare_machine
 from kip_conformance.infra.cloud.region.world import PublicImages
 from kip_conformance.infra.cloud.start import ec2_client, region_world, start_cloud
@@ -31,22 +32,34 @@ from kip_conformance.infra.lab.images import Images
 from kip_conformance.infra.lab.interconnect import connect_peer, connect_site
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN, LabPlan
+from kip_conformance.infra.lab.plan import (
+    CONTROL_PLANE,
+    NODES,
+    ON_PREM_GATEWAY,
+    ON_PREM_HOST,
+    ON_PREM_NODE,
+    PLAN,
+    LabPlan,
+    NodePlan,
+    SiteHost,
+)
 from kip_conformance.infra.lab.residents import (
     NAMESPACE,
     canary_service,
+    prober_command,
     prober_pod,
     start_host_probers,
     system_manifests,
 )
 from kip_conformance.infra.lab.service_proxy import ServiceProxy
+from kip_conformance.infra.lab.site import SITE, SITE_LABEL, join_pods, with_site
 from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.lab.vpc import LabVpc, make_vpc, wait_running
 from kip_conformance.infra.lab.ways_out import make_ways_out
 from kip_conformance.infra.targets.plan import PlannedPlace
-from kip_conformance.infra.targets.protocol import Progress
+from kip_conformance.infra.targets.protocol import Place, Progress
 
-__all__ = ["Parts", "Timed", "bring_up", "machines_of"]
+__all__ = ["Parts", "Timed", "bring_up", "machines_of", "nodes_of"]
 
 
 class Timed:
@@ -80,9 +93,16 @@ class Parts:
     plan: LabPlan = PLAN
 
 
-def machines_of(control: Control) -> dict[str, LabMachine]:
-    """Every machine of the lab by name."""
-    return {node.name: LabMachine(node.name, (node.address,), control) for node in (CONTROL_PLANE, *NODES)}
+def nodes_of(places: Iterable[PlannedPlace | Place]) -> tuple[NodePlan, ...]:
+    """The kubelet nodes of a lab with these places: those in the VPC, and the site's when a place is on it."""
+    has_site_node = any(place.machine == ON_PREM_NODE.name for place in places)
+    return (*NODES, ON_PREM_NODE) if has_site_node else NODES
+
+
+def machines_of(control: Control, nodes: Iterable[NodePlan] = NODES) -> dict[str, LabMachine]:
+    """Every machine of a lab with these nodes, by name."""
+    every: tuple[NodePlan | SiteHost, ...] = (CONTROL_PLANE, *nodes, ON_PREM_GATEWAY, ON_PREM_HOST)
+    return {one.name: LabMachine(one.name, (one.address,), control) for one in every}
 
 
 def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
@@ -92,23 +112,23 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
     """
     folder, plan = control.folder, parts.plan
     patience = max(60.0, parts.start_budget)
-    nodes = [NodeFiles(folder, node, plan) for node in NODES]
-    control_plane.make_pki(folder, plan)
-    cgroups.create(folder.run_id, [node.name for node in NODES])
+    planned = nodes_of(parts.places)
+    nodes = [NodeFiles(folder, node, plan) for node in planned]
+    control_plane.make_pki(folder, plan, planned)
+    cgroups.create(folder.run_id, [node.name for node in planned])
     with ThreadPoolExecutor(max_workers=4) as pool:
         with say.step("cloud: VPC, network interfaces, an instance for each machine"):
-            _prepare(control.folder, nodes)
-            around = region_world(folder, PublicImages(parts.registry, parts.images.registry_root))
-            cloud = start_cloud(control, around)
+            cloud = start_cloud(control, _prepare(control.folder, nodes, parts))
             ec2 = ec2_client(cloud)
             vpc = make_vpc(ec2, plan)
             # The nodes do not need the rest: it comes while they start.
             connected = pool.submit(_connect, ec2, plan, vpc)
             wait_running(control, ec2, vpc.instances, within=patience)
-        machines = machines_of(control)
+        machines = machines_of(control, planned)
         _start_control_plane(control, parts)
         for node in nodes:
-            _start_containerd(control, node, parts)
+            if node.node in NODES:
+                _start_containerd(control, node, parts)
         listening = pool.submit(_offer_api, control, patience / 6)
         api = listening.result()
         loaded = pool.submit(api.load)
@@ -116,8 +136,13 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         _until(control, lambda: "" if api.is_ready() else "it is not ready", "API server", within=patience)
         say("API server ready")
         _start_controllers(control, parts)
-        _create_nodes(api)
+        _create_nodes(api, planned)
+        connected.result()
         for node in nodes:
+            if node.node not in NODES:
+                _wait_machine(control, node.node.name, within=patience)
+                join_pods(control, plan)
+                _start_containerd(control, node, parts)
             _start_kubelet(control, node, parts)
         proxy = ServiceProxy(control, parts.tools["kube-proxy"], nodes, machines)
         proxy.start(parts.mode)
@@ -130,10 +155,9 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         say("nodes Ready")
         _until(control, lambda: _without_account(api), "ServiceAccounts", within=patience)
         for place in parts.places:
-            if place.kind != "host":
+            if place.kind in ("pod", "hostnet"):
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
         proxy.wait(parts.mode, within=patience)
-        connected.result()
     return api, cloud
 
 
@@ -143,11 +167,27 @@ def _connect(ec2: Any, plan: LabPlan, vpc: LabVpc) -> None:
     connect_peer(ec2, plan, vpc)
 
 
-def _prepare(folder: LabFolder, nodes: Sequence[NodeFiles]) -> None:
-    hosts = "127.0.0.1 localhost\n" + "".join(f"{n.address} {n.name}\n" for n in (CONTROL_PLANE, *NODES))
+def _prepare(folder: LabFolder, nodes: Sequence[NodeFiles], parts: Parts) -> Outside:
+    """The machines of the VPC before their instances are there; returns what is to be around the cloud."""
+    names: tuple[NodePlan | SiteHost, ...] = (
+        CONTROL_PLANE,
+        *(one.node for one in nodes),
+        ON_PREM_GATEWAY,
+        ON_PREM_HOST,
+    )
+    hosts = "127.0.0.1 localhost\n" + "".join(f"{n.address} {n.name}\n" for n in names)
     prepare_machine(folder, CONTROL_PLANE.name, {"/etc/hosts": hosts})
-    for node in nodes:
-        prepare_machine(folder, node.node.name, {"/etc/hosts": hosts, **node.system_files()})
+    files = {node.node.name: {"/etc/hosts": hosts, **node.system_files()} for node in nodes}
+    for node in NODES:
+        prepare_machine(folder, node.name, files[node.name])
+    command = prober_command(_prober(), ON_PREM_HOST.name, "plain")
+    around = region_world(folder, PublicImages(parts.registry, parts.images.registry_root))
+    return with_site(around, parts.plan, command, files.get(ON_PREM_NODE.name))
+
+
+def _wait_machine(control: Control, name: str, *, within: float) -> None:
+    """Until a machine around the cloud runs: its network comes with the cloud's."""
+    _until(control, lambda: "" if name in control.status()["machines"] else "it does not run", name, within=within)
 
 
 def _start_control_plane(control: Control, parts: Parts) -> None:
@@ -203,16 +243,16 @@ def _offer_api(control: Control, timeout: float) -> KubeApi:
     return KubeApi(folder.kubeconfig, timeout=timeout)
 
 
-def _create_nodes(api: KubeApi) -> None:
+def _create_nodes(api: KubeApi, nodes: Sequence[NodePlan]) -> None:
     """Create the Nodes with their pod ranges before kubelet registers: the proxy waits for one."""
-    for node in NODES:
+    for node in nodes:
+        labels = {"kubernetes.io/hostname": node.name}
+        spec: dict[str, Any] = {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]}
+        if node == ON_PREM_NODE:
+            labels[SITE_LABEL] = SITE
+            spec |= {"taints": [{"key": SITE_LABEL, "value": SITE, "effect": "NoSchedule"}]}
         api.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {"name": node.name, "labels": {"kubernetes.io/hostname": node.name}},
-                "spec": {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]},
-            }
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}, "spec": spec}
         )
 
 

@@ -67,6 +67,7 @@ class CniFolder:
         conf.mkdir(parents=True, exist_ok=True)
         programs.mkdir(parents=True, exist_ok=True)
         values = {"POD_CIDR": node.pod_cidr, "NODE_NAME": node.name, "NODE_IP": node.address}
+        values["POD_MTU"] = str(node.pod_mtu)
         (conf / self.conflist.name).write_text(Template(self.conflist.read_text()).safe_substitute(values))
         available = list(DISTRIBUTION_PLUGINS.iterdir()) if DISTRIBUTION_PLUGINS.is_dir() else []
         for name, program in {**{path.name: path for path in available}, **self.plugins}.items():
@@ -76,7 +77,7 @@ class CniFolder:
 def _plugins(conflist: Path) -> Iterator[str]:
     """Every plugin that a network configuration list names, IPAM included. Raises UsageError."""
     try:
-        raw: Any = json.loads(Template(conflist.read_text()).safe_substitute(POD_CIDR="192.0.2.0/24"))
+        raw: Any = json.loads(Template(conflist.read_text()).safe_substitute(POD_CIDR="192.0.2.0/24", POD_MTU="0"))
         for plugin in raw["plugins"]:
             yield plugin["type"]
             if isinstance(ipam := plugin.get("ipam"), dict) and "type" in ipam:

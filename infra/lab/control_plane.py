@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 from kip_conformance.infra.lab.pki import Authority, write_kubeconfig
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan, NodePlan
 from kip_conformance.infra.lab.state import LabFolder
 
 __all__ = [
@@ -37,12 +37,11 @@ _CLIENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "api-server-to-kubelet": ("kube-apiserver-kubelet-client", ()),
     # By the name that its ServiceAccount has: what it may do is what its manifest says.
     "kip-provider": ("system:serviceaccount:kube-system:kip-provider", ()),
-    **{node.name: (f"system:node:{node.name}", ("system:nodes",)) for node in NODES},
 }
 
 
-def make_pki(folder: LabFolder, plan: LabPlan) -> None:
-    """Write every certificate, key and kubeconfig of the lab below its pki folder."""
+def make_pki(folder: LabFolder, plan: LabPlan, nodes: Sequence[NodePlan] = NODES) -> None:
+    """Write every certificate, key and kubeconfig of the lab and its kubelet nodes below its pki folder."""
     authority = Authority.create(folder.pki, f"kip-conformance {folder.run_id}")
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{plan.domain}"]
     authority.issue(
@@ -52,10 +51,11 @@ def make_pki(folder: LabFolder, plan: LabPlan) -> None:
     )
     authority.issue("registry", "registry", names=[CONTROL_PLANE.address])
     authority.issue_key("service-account")
-    for node in NODES:
+    for node in nodes:
         authority.issue(f"{node.name}-kubelet", node.name, names=[node.name, node.address])
     server = f"https://{CONTROL_PLANE.address}:{API_PORT}"
-    for file, (common_name, groups) in _CLIENTS.items():
+    clients = {**_CLIENTS, **{node.name: (f"system:node:{node.name}", ("system:nodes",)) for node in nodes}}
+    for file, (common_name, groups) in clients.items():
         authority.issue(file, common_name, groups=groups)
         write_kubeconfig(
             folder.pki / f"{file}.kubeconfig",

@@ -27,7 +27,8 @@ __all__ = [
 class NodePlan:
     """A kubelet node: its machine's name and address, its subnet ("" on premises) and the range of its pods.
 
-    With a public address it has a way to the region's services and to the world outside.
+    With a public address it has a way to the region's services and to the world outside. `pod_mtu` in bytes is what
+    its pods' interfaces are to have, 0 for what the CNI makes of it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NodePlan:
     subnet: str
     pod_cidr: str
     has_public_address: bool = False
+    pod_mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class SiteHost:
 class LabPlan:
     """All ranges of a lab. `dns` is the cluster DNS Service's address, `customer` the site's public one.
 
-    `vxlan_id` and `vxlan_port` are those of the nodes' way to the site's pods (site.py).
+    `vxlan_id`, `vxlan_port` and `vxlan_mtu` (bytes: the tunnel's 1419, less 50 of headers) are those of the nodes' way
+    to the site's pods (site.py).
     """
 
     vpc: str = "10.20.0.0/16"
@@ -80,6 +83,7 @@ class LabPlan:
     domain: str = "cluster.local"
     vxlan_id: int = 50
     vxlan_port: int = 4789
+    vxlan_mtu: int = 1369
 
     @property
     def kubernetes_service(self) -> str:
@@ -102,7 +106,7 @@ NODES = (
 
 ON_PREM_GATEWAY = SiteHost("on-prem-gateway", "192.168.50.1")
 ON_PREM_HOST = SiteHost("on-prem-host", "192.168.50.20")
-ON_PREM_NODE = NodePlan("on-prem-node", "192.168.50.12", "", PLAN.on_prem_pods)
+ON_PREM_NODE = NodePlan("on-prem-node", "192.168.50.12", "", PLAN.on_prem_pods, pod_mtu=PLAN.vxlan_mtu)
 
 SUBNETS = (
     SubnetPlan("public-a", PLAN.public_a, "a", "public"),

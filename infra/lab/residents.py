@@ -17,7 +17,7 @@ from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, ON_PREM_HOST, ON_PREM_NODE, LabPlan
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place, PodRef
 from kip_conformance.infra.workloads.conditions import is_running, last_condition
@@ -27,6 +27,7 @@ __all__ = [
     "CANARY",
     "NAMESPACE",
     "canary_service",
+    "prober_command",
     "prober_pod",
     "start_host_probers",
     "system_manifests",
@@ -35,10 +36,10 @@ __all__ = [
 
 NAMESPACE = "kip-conformance"
 CANARY = "canary"
-PORTS = {"pod": (8080, 8081), "host": (8180, 8181), "hostnet": (8280, 8281)}
+PORTS = {"pod": (8080, 8081), "host": (8180, 8181), "hostnet": (8280, 8281), "plain": (8380, 8381)}
 PROBER_SOCKET = "/run/kip-prober.sock"
 _MANIFESTS = Path(__file__).parent / "manifests"
-_ADDRESS_OF = {node.name: node.address for node in NODES}
+_ADDRESS_OF = {one.name: one.address for one in (*NODES, ON_PREM_NODE, ON_PREM_HOST)}
 
 
 def system_manifests(coredns_digest: str, plan: LabPlan) -> list[dict[str, Any]]:
@@ -98,16 +99,16 @@ def prober_pod(place: PlannedPlace, run_id: str, digest: str) -> dict[str, Any]:
 
 
 def start_host_probers(control: Control, prober: Path, places: Sequence[PlannedPlace]) -> None:
-    """Start the probers that are plain processes of their machines."""
+    """Start the probers of nodes; that of a plain host is started with its machine."""
     for place in places:
         if place.kind == "host":
-            argv = [sys.executable, "-I", str(prober), *_serve(place)]
-            control.daemon("prober", argv, machine=place.machine)
+            control.daemon("prober", prober_command(prober, place.name, place.kind), machine=place.machine)
 
 
-def _serve(place: PlannedPlace) -> list[str]:
-    ports = [word for port in PORTS[place.kind] for word in ("--port", str(port))]
-    return ["serve", "--name", place.name, "--socket", PROBER_SOCKET, *ports]
+def prober_command(prober: Path, name: str, kind: str) -> list[str]:
+    """The command of the prober of a place that is a machine itself."""
+    ports = [word for port in PORTS[kind] for word in ("--port", str(port))]
+    return [sys.executable, "-I", str(prober), "serve", "--name", name, "--socket", PROBER_SOCKET, *ports]
 
 
 def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace], *, within: float) -> list[Place]:
@@ -117,7 +118,7 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
     once when a component of the lab has died.
     """
     attempts = Attempts(within=within)
-    wanted = {place.name for place in planned if place.kind != "host"}
+    wanted = {place.name for place in planned if place.kind in ("pod", "hostnet")}
     while True:
         pods = {pod["metadata"]["name"]: pod for pod in api.list("Pod", NAMESPACE)}
         late = [name for name in sorted(wanted) if not is_running(pods.get(name))]

@@ -20,7 +20,7 @@ from kip_conformance.infra.lab import cgroups, doctor
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
-from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of
+from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of, nodes_of
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
@@ -28,13 +28,12 @@ from kip_conformance.infra.lab.disruption import cut_off
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.network import points_between
 from kip_conformance.infra.lab.node import NodeFiles
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, PLAN
 from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
 from kip_conformance.infra.lab.service_proxy import MODES, ServiceProxy
 from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.probe.driver import Driver, ProbeTarget
 from kip_conformance.infra.targets.options import TargetOptions
-from kip_conformance.infra.targets.plan import FOUNDATION
 from kip_conformance.infra.targets.protocol import (
     ClusterDescription,
     Component,
@@ -80,8 +79,9 @@ class LabCluster:
     def __init__(self, description: ClusterDescription) -> None:
         self.description = description
         self.control = Control(LabFolder(Path(description.state)))
-        self._machines = machines_of(self.control)
-        files = [NodeFiles(self.control.folder, node, PLAN) for node in NODES]
+        self._nodes = nodes_of(description.places)
+        self._machines = machines_of(self.control, self._nodes)
+        files = [NodeFiles(self.control.folder, node, PLAN) for node in self._nodes]
         self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, self._machines)
 
     @property
@@ -108,7 +108,7 @@ class LabCluster:
                 yield
             return
         with contextlib.ExitStack() as stack:
-            for node in NODES:
+            for node in self._nodes:
                 stack.enter_context(cut_off(self.machines[node.name], CONTROL_PLANE.address, API_PORT))
             yield
 
@@ -192,9 +192,9 @@ class LabTarget:
             with doctor.disk_errors_explained(folder.path):
                 control, self._lifeline = start_supervisor(folder)
                 start = self.options.profile.start
-                parts = Parts(tools, registry, images, self.cni, self.options.modes[0], FOUNDATION, start)
+                parts = Parts(tools, registry, images, self.cni, self.options.modes[0], self.options.places, start)
                 api, cloud = bring_up(control, parts, say)
-                places = wait_places(api, control, FOUNDATION, within=start)
+                places = wait_places(api, control, self.options.places, within=start)
                 description = self._description(folder, tools, images.digests["prober"], places, cloud)
                 folder.description.write_text(description.to_json())
                 cluster = LabCluster(description)
@@ -225,7 +225,13 @@ class LabTarget:
                 "prober-image": f"{REGISTRY}/prober@{prober_digest}",
                 "domain": PLAN.domain,
                 "cloud-api": cloud,
-                "plan": {"vpc": PLAN.vpc, "pods": PLAN.pods, "services": PLAN.services},
+                "plan": {
+                    "vpc": [PLAN.vpc, PLAN.secondary],
+                    "peer": PLAN.peer,
+                    "on-prem": PLAN.on_prem,
+                    "pods": [PLAN.pods, PLAN.on_prem_pods],
+                    "services": PLAN.services,
+                },
             },
         )
 

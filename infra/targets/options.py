@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from kip_conformance.infra.targets.plan import FOUNDATION, PlannedPlace
 from kip_conformance.infra.targets.profile import Profile
 
 __all__ = ["DEFAULT_MODES", "Keep", "TargetOptions"]
@@ -21,7 +22,7 @@ class TargetOptions:
 
     `kubernetes_version` None means the target's default. `cni` is the name of a built-in set-up or the path of a
     folder. `modes` are the proxy modes that the run will ask for, the first of which the cluster should come up in.
-    `state_root` None means the target's own default.
+    `places` are those that will be judged. `state_root` None means the target's own default.
     """
 
     run_id: str
@@ -31,3 +32,4 @@ class TargetOptions:
     keep: Keep = "never"
     state_root: Path | None = None
     profile: Profile = field(default_factory=Profile)
+    places: tuple[PlannedPlace, ...] = FOUNDATION

@@ -11,15 +11,18 @@ from typing import Literal
 
 from kip_conformance.infra.errors import UsageError
 
-__all__ = ["FOUNDATION", "PlannedPlace", "parse_pair"]
+__all__ = ["FOUNDATION", "FURTHER", "PlannedPlace", "parse_pair", "planned_places"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPlace:
-    """A place to be; `machine` is the name of the machine that it is on."""
+    """A place to be; `machine` is the name of the machine that it is on.
+
+    `host` is a machine that is a node of the cluster, `plain` one that is not.
+    """
 
     name: str
-    kind: Literal["pod", "hostnet", "host"]
+    kind: Literal["pod", "hostnet", "host", "plain"]
     machine: str
 
 
@@ -33,6 +36,28 @@ FOUNDATION = (
     PlannedPlace("host-a", "host", "node-a"),
     PlannedPlace("host-b", "host", "node-b"),
 )
+
+
+FURTHER = (
+    PlannedPlace("on-prem-node", "pod", "on-prem-node"),
+    PlannedPlace("on-prem-node-2", "pod", "on-prem-node"),
+    PlannedPlace("hostnet-on-prem", "hostnet", "on-prem-node"),
+    PlannedPlace("host-on-prem", "host", "on-prem-node"),
+    PlannedPlace("on-prem-host", "plain", "on-prem-host"),
+)
+"""Places of a run that names them: the site on premises."""
+
+
+def planned_places(names: Sequence[str] = ()) -> tuple[PlannedPlace, ...]:
+    """The foundation, and the further places with these names, in the order of the plan.
+
+    Raises UsageError naming what is unknown and what is known.
+    """
+    known = [place.name for place in FURTHER]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"place {name!r}: unknown; known beside the foundation's: {', '.join(known)}")
+    return (*FOUNDATION, *(place for place in FURTHER if place.name in names))
 
 
 def parse_pair(text: str, places: Sequence[PlannedPlace] = FOUNDATION) -> tuple[str, str]:

@@ -36,7 +36,7 @@ DESCRIPTION_VERSION = 3
 
 Protocol4 = Literal["tcp", "udp"]
 Component = Literal["service-proxy", "api-server"]
-PlaceKind = Literal["pod", "hostnet", "host"]
+PlaceKind = Literal["pod", "hostnet", "host", "plain"]
 
 
 class Progress(Protocol):
