@@ -28,6 +28,7 @@ ROW = '@pytest.mark.requirement("{}")\ndef test_row({}): {}\n'
         (["--kip-seed", "x"], ["--kip-seed x: expected a whole number"]),
         (["--kip-out", "test_rows.py"], ["--kip-out test_rows.py", "no folder"]),
         (["--attach", "nobody"], ["--attach nobody: no such kept cluster", "kept: none"]),
+        (["--kip-places", "on-prem-node,cellar"], ["place 'cellar': unknown", "on-prem-node-2"]),
     ],
     ids=lambda value: "-".join(value[0:2]).strip("-") if isinstance(value, list) else None,
 )
