@@ -42,6 +42,7 @@ _AT_ONCE = 25
 _PATIENCE = 600.0
 _FLOOD = 2.0  # seconds
 _PORT = 9000
+_RULE = "tcp dport 443-443"
 
 # Nobody reads: what does not fit is dropped behind the interface, where it has been counted.
 _LISTEN = (
@@ -119,8 +120,8 @@ class Growing:
     def change(self) -> float:
         """Milliseconds from a call that opens a port to everybody until every NIC has it, and then it is taken back."""
         rule = {"GroupId": self.group, "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.60.0.0/16"}
-        took = self._applied(lambda: self.ec2.authorize_security_group_ingress(**rule))
-        self._applied(lambda: self.ec2.revoke_security_group_ingress(**rule))
+        took = self._applied(lambda: self.ec2.authorize_security_group_ingress(**rule), is_there=True)
+        self._applied(lambda: self.ec2.revoke_security_group_ingress(**rule), is_there=False)
         return took * 1000
 
     def packets(self) -> float:
@@ -148,12 +149,23 @@ class Growing:
         boots = [one for one in self.control.status()["daemons"] if one["name"] == "boot"]
         return any(one["exit"] is None for one in boots)
 
-    def _applied(self, call: Callable[[], Any]) -> float:
-        """Seconds until the network's memory of what it holds is a new one."""
+    def _applied(self, call: Callable[[], Any], *, is_there: bool) -> float:
+        """Seconds until the network's memory of what it holds has the rule, or has it no more.
+
+        It is read when it is a new one only. That it is new is not enough: an earlier change may have come late.
+        """
         memory = self.control.folder.path / "fabric.json"
-        before, began = _stamp(memory), time.perf_counter()
+        seen, began = _stamp(memory), time.perf_counter()
+
+        def is_in_force() -> bool:
+            nonlocal seen
+            if (now := _stamp(memory)) == seen:
+                return False
+            seen = now
+            return (_RULE in memory.read_text()) is is_there
+
         call()
-        _until(lambda: _stamp(memory) != before, "the change is not in force", pause=0.001)
+        _until(is_in_force, "the change is not in force", pause=0.001)
         return time.perf_counter() - began
 
 
