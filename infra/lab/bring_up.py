@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         for node in nodes:
             if node.node in NODES:
                 _start_containerd(control, node, parts)
+            else:
+                connected = pool.submit(_start_site_node, control, node, parts, connected, within=patience)
         listening = pool.submit(_offer_api, control, patience / 6)
         api = listening.result()
         loaded = pool.submit(api.load)
@@ -139,10 +141,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         _create_nodes(api, planned)
         connected.result()
         for node in nodes:
-            if node.node not in NODES:
-                _wait_machine(control, node.node.name, within=patience)
-                join_pods(control, plan)
-                _start_containerd(control, node, parts)
+            # A kubelet that finds no socket ends at once.
+            _until(control, node.missing_socket, f"{node.node.name}: containerd", within=patience)
             _start_kubelet(control, node, parts)
         proxy = ServiceProxy(control, parts.tools["kube-proxy"], nodes, machines)
         proxy.start(parts.mode)
@@ -185,9 +185,15 @@ def _prepare(folder: LabFolder, nodes: Sequence[NodeFiles], parts: Parts) -> Out
     return with_site(around, parts.plan, command, files.get(ON_PREM_NODE.name))
 
 
-def _wait_machine(control: Control, name: str, *, within: float) -> None:
-    """Until a machine around the cloud runs: its network comes with the cloud's."""
+def _start_site_node(
+    control: Control, node: NodeFiles, parts: Parts, connected: Future[None], *, within: float
+) -> None:
+    """Its machine comes with the network around the cloud, once the VPC is connected with it."""
+    connected.result()
+    name = node.node.name
     _until(control, lambda: "" if name in control.status()["machines"] else "it does not run", name, within=within)
+    join_pods(control, parts.plan)
+    _start_containerd(control, node, parts)
 
 
 def _start_control_plane(control: Control, parts: Parts) -> None:

@@ -44,6 +44,10 @@ class NodeFiles:
         self.cni_conf = self.disk / "cni" / "net.d"
         self.cni_bin = self.disk / "cni" / "bin"
 
+    def missing_socket(self) -> str:
+        """Why kubelet cannot be started yet; nothing when it can."""
+        return "" if self.socket.exists() else f"{self.socket} is not there"
+
     def containerd(self, program: Path, pause: str) -> list[str]:
         """Write containerd's configuration; returns the command. `pause` is the sandbox image with its digest."""
         hosts = self.disk / "registry" / REGISTRY
