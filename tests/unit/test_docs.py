@@ -26,9 +26,17 @@ from kip_conformance.infra.faults.listing import page as fault_list
 from kip_conformance.infra.judge import verdict
 from kip_conformance.infra.lab.binaries.catalogue import known_versions
 from kip_conformance.infra.lab.cni_folder import built_in
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, PLAN
+from kip_conformance.infra.lab.plan import (
+    CONTROL_PLANE,
+    NODES,
+    ON_PREM_GATEWAY,
+    ON_PREM_HOST,
+    ON_PREM_NODE,
+    PLAN,
+    SUBNETS,
+)
 from kip_conformance.infra.lab.service_proxy import MODES
-from kip_conformance.infra.targets.plan import FOUNDATION, parse_pair
+from kip_conformance.infra.targets.plan import FOUNDATION, FURTHER, parse_pair, planned_places
 from kip_conformance.infra.targets.profile import load_profile
 from kip_conformance.infra.targets.registry import known_targets
 from kip_conformance.reports.requirements import load_requirements
@@ -114,6 +122,8 @@ def check_value(option: str, value: str) -> None:
         load_profile(None, [value])
     elif option == "--proxy-mode":
         assert set(value.split(",")) <= set(MODES)
+    elif option in ("--kip-places", "--places"):
+        planned_places([name for name in value.split(",") if name])
     elif option == "--kubernetes":
         assert value in known_versions()
     elif option == "--cni":
@@ -182,7 +192,7 @@ def check_kip(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "run", lambda options: seen.append(options) or 0)
     if words:
         assert cli.main(words) == 0, f"kip-conformance {' '.join(words)}"
-        for option in ("kubernetes", "cni", "cluster", "proxy_mode"):
+        for option in ("kubernetes", "cni", "cluster", "proxy_mode", "places"):
             if getattr(seen[0], option, None) is not None:
                 check_value(f"--{option.replace('_', '-')}", getattr(seen[0], option))
         if seen[0].command == "exec":
@@ -372,3 +382,13 @@ def test_the_kill_matrix_is_of_every_row_and_every_fault_and_its_lists_are_empty
     assert "| nothing |" not in killed
     for title in ("Checks without a kill", "Faults that survive", "Red without cause"):
         assert f"{title}: none\n" in page
+
+
+def test_the_page_of_the_labs_networks_has_the_addresses_of_the_plan() -> None:
+    page = (ROOT / "docs" / "lab-network.md").read_text(encoding="utf-8")
+    ranges = {PLAN.vpc, PLAN.secondary, PLAN.peer, PLAN.peer_subnet, PLAN.on_prem, PLAN.on_prem_pods}
+    ranges |= {PLAN.pods, PLAN.services, *(subnet.cidr for subnet in SUBNETS)}
+    machines = {one.address for one in (ON_PREM_GATEWAY, ON_PREM_HOST, ON_PREM_NODE)}
+    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+(?:/\d+)?", page)) == ranges | machines
+    named = {place.name for place in FURTHER} | {subnet.name for subnet in SUBNETS}
+    assert named <= set(re.findall(r"`([a-z0-9-]+)`", page))
