@@ -9,8 +9,10 @@ from kip_conformance.infra.cloud.outside import Outside
 from kip_conformance.infra.errors import UsageError
 from kip_conformance.infra.fabric.state import VpnConnection
 from kip_conformance.infra.lab.bring_up import nodes_of
+from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import NODES, ON_PREM_GATEWAY, ON_PREM_HOST, ON_PREM_NODE, PLAN
 from kip_conformance.infra.lab.site import joining, with_site
+from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.targets.plan import FOUNDATION, FURTHER, parse_pair, planned_places
 
 
@@ -67,3 +69,13 @@ def test_further_places_are_asked_for_by_name():
         parse_pair("node-a-to-on-prem-node")
     with pytest.raises(UsageError, match="place 'cellar': unknown; known beside the foundation's: on-prem-node, "):
         planned_places(["cellar"])
+
+
+def test_a_kubelet_waits_for_its_container_runtime(tmp_path):
+    """One that was started a moment too early ended at once, and the lab with it."""
+    node = NodeFiles(LabFolder(tmp_path / "lab"), ON_PREM_NODE, PLAN)
+
+    assert "containerd.sock is not there" in node.missing_socket()
+    node.socket.parent.mkdir(parents=True)
+    node.socket.touch()
+    assert node.missing_socket() == ""
