@@ -23,7 +23,7 @@ _RESOLVE = """
 import os, dns.resolver
 asked = dns.resolver.Resolver()
 asked.lifetime = 2.5
-if os.environ["SERVER"]: asked.nameservers = [os.environ["SERVER"]]
+if os.environ.get("SERVER"): asked.nameservers = [os.environ["SERVER"]]
 try:
     found = asked.resolve(os.environ["NAME"], tcp=os.environ["TRANSPORT"] == "tcp", search=False)
     show(" ".join(one.address for one in found))
@@ -78,8 +78,8 @@ class Region:
             GroupId=group, IpProtocol="tcp", FromPort=443, ToPort=443, CidrIp="10.0.0.0/8"
         )
 
-    def machine(self, subnet: str) -> str:
-        """A new instance's id, once it runs; in the public subnet with a public address."""
+    def machine(self, subnet: str, **options: Any) -> str:
+        """A new instance's id, once it has booted; in the public subnet with a public address."""
         made = self.ec2.run_instances(
             ImageId=IMAGE, InstanceType="t3.small", MinCount=1, MaxCount=1,
             NetworkInterfaces=[
@@ -88,6 +88,7 @@ class Region:
                     "AssociatePublicIpAddress": subnet == "public",
                 }
             ],
+            **options,
         )  # fmt: skip
         identifier: str = made["Instances"][0]["InstanceId"]
         self.until(lambda: "boot: finished" in self.console(identifier), f"{identifier} does not boot")
@@ -117,7 +118,9 @@ class Region:
             "AWS_CA_BUNDLE": str(self.ca), "AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab",
             "AWS_MAX_ATTEMPTS": "1", **env,
         }  # fmt: skip
-        return self.control.run(argv, machine=machine, timeout=timeout, env=told)
+        return self.control.run(
+            argv, machine=machine, timeout=timeout, env={name: value for name, value in told.items() if value}
+        )
 
     def python(self, machine: str, text: str, **env: str) -> Any:
         """What a program prints as JSON; `boto3` and `show` are there, and `quick` clients do not wait long."""

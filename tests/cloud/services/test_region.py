@@ -43,6 +43,22 @@ def test_sts_and_ecr_answer_at_names_of_their_own(region, public):
     assert host == "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 
 
+def test_with_a_role_a_region_and_the_certificate_are_all_it_takes(region):
+    iam = region.client("iam")
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="reader")
+    iam.add_role_to_instance_profile(InstanceProfileName="reader", RoleName="reader")
+    machine = region.machine("public", IamInstanceProfile={"Name": "reader"})
+    found = region.python(
+        machine,
+        "found = boto3.client('ec2').describe_instances()['Reservations']\n"
+        "show([one['InstanceId'] for group in found for one in group['Instances']])",
+        AWS_ACCESS_KEY_ID="",
+        AWS_SECRET_ACCESS_KEY="",
+    )
+    assert machine in found
+
+
 def test_a_machine_without_a_way_out_reaches_no_service(region, private):
     said = region.python(
         private,
