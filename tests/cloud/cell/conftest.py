@@ -23,6 +23,7 @@ from kip_conformance.infra.lab.binaries.provide import provide
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.pki import Authority
+from kip_conformance.infra.lab.plan import CONTROL_PLANE
 
 from .client import AgentClient
 
@@ -201,7 +202,7 @@ def world(supervised) -> Iterator[World]:
     with supervised() as control:
         tools = provide(None, print)
         images = provide_images(tools, print)
-        authority = Authority.create(control.folder.path / "pki", "cells under test")
+        authority = Authority.create(control.folder.path / "cell-pki", "cells under test")
         authority.issue("provider", "provider")
         made = World(control, start_cloud(control), authority, dict(images.digests), tools=tools)
         _make_network(made)
@@ -223,7 +224,7 @@ def _serve(world: World, registry_root: Path) -> None:
     folder = world.control.folder.path
     path, world.sha256 = archive.build(folder / "web")
     world.version = path.name.removeprefix("itzo-")
-    world.server_address = "10.20.0.10"
+    world.server_address = CONTROL_PLANE.address
     world.server = world.launch("#!/bin/sh\ntrue\n", world.server_address)
     world.until(lambda: "boot: finished" in world.console(world.server), "the server has not booted")
     web = ["/usr/bin/python3", "-m", "http.server", str(WEB_PORT), "--directory", str(folder / "web")]

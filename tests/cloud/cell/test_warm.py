@@ -16,7 +16,7 @@ MEMORY = 25 << 10
 def store(world):
     folder = world.control.folder.path
     itzo = folder / "web" / f"itzo-{world.version}"
-    argv = ["/usr/bin/python3", "-I", str(itzo), "bake", str(folder / "store"), str(folder / "pki" / "ca.crt")]
+    argv = ["/usr/bin/python3", "-I", str(itzo), "bake", str(folder / "store"), str(world.authority.folder / "ca.crt")]
     done = world.control.run(
         [*argv, world.image("prober"), world.image("prober").partition("@")[0]], machine=world.server, timeout=120
     )
