@@ -35,6 +35,9 @@ def api(world):
     world.until(made.is_ready, "the API server is not ready")
     world.until(lambda: made.find("Namespace", NAMESPACE) is not None, f"there is no {NAMESPACE}")
     made.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "kip-node"}})
+    # kube-proxy waits for a node that has an address: half a minute, if it has none.
+    addresses = {"status": {"addresses": [{"type": "InternalIP", "address": world.server_address}]}}
+    made.request("PATCH", "/api/v1/nodes/kip-node/status", addresses, content_type="application/merge-patch+json")
     made.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "proxy", "namespace": NAMESPACE}})
     made.create(
         {
@@ -63,7 +66,8 @@ def service(api, name, address, backend, node_port=None):
             "metadata": {**metadata, "labels": {"kubernetes.io/service-name": name}},
             "addressType": "IPv4",
             "ports": [{"name": "p", "port": port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [endpoint], "conditions": {"ready": True}}],
+            # In nftables mode kube-proxy masquerades hairpin connections to endpoints of its own node only.
+            "endpoints": [{"addresses": [endpoint], "conditions": {"ready": True}, "nodeName": "kip-node"}],
         }
     )
 
@@ -82,7 +86,7 @@ def served(request, world, api):
         proxy_mode=request.param,
         programs={"kube-proxy": str(world.tools["kube-proxy"])},
     )
-    first = {"command": ["python3", "-c", f"{SERVER}; import time; time.sleep(10**6)", SERVICE, "80"]}
+    first = {"command": ["python3", "-u", "-c", f"{SERVER}; import time; time.sleep(10**6)", SERVICE, "80"]}
     cell.agent.put(world.pod(first, {"command": ["python3", "-c", ECHO]}))
     cell.running()
     yield cell
@@ -95,7 +99,7 @@ def asks(cell, address, port=80):
 
 
 def test_a_service_answers_at_the_first_instruction_and_sees_the_podip(world, served):
-    world.until(lambda: served.agent.get("/v1/logs/c0").body != b"", "nothing in the log")
+    world.until(lambda: served.agent.get("/v1/logs/c0").body != b"", "nothing in the log", within=15)
 
     assert served.agent.get("/v1/logs/c0").body.decode().strip() == served.pod_address
 
@@ -104,7 +108,7 @@ def test_a_pod_reaches_itself_through_its_service(api, served):
     name = f"hairpin-{served.instance}"
     service(api, name, HAIRPIN, (served.pod_address, 8080))
     try:
-        served.world.until(lambda: "10." in asks(served, HAIRPIN), "the Service does not answer")
+        served.world.until(lambda: "10." in asks(served, HAIRPIN), "the Service does not answer", within=15)
     finally:
         api.delete("Service", name, NAMESPACE)
         api.delete("EndpointSlice", name, NAMESPACE)
