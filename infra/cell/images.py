@@ -95,6 +95,7 @@ class Images:
         with tempfile.TemporaryDirectory(prefix="pull-", dir=store) as scratch:
             folder = Path(scratch)
             self._fetch(wanted, secrets, folder)
+            folder = folder / "image"
             manifest = (folder / "manifest.json").read_bytes()
             digest = hashlib.sha256(manifest).hexdigest()
             known = next((one / digest for one in self.stores if (one / digest / "config.json").exists()), None)
@@ -125,7 +126,8 @@ class Images:
         argv = ["skopeo", "--insecure-policy", "copy", "--quiet", "--retry-times", "0"]
         if self.certificates:
             argv += ["--src-cert-dir", self.certificates]
-        auth = folder / "auth.json"
+        auth, image = folder / "auth.json", folder / "image"
+        shutil.rmtree(image, ignore_errors=True)  # skopeo wants an empty one, whatever was tried before
         if login is not None:
             with open(os.open(auth, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
                 file.write(auth_file(wanted, login))
@@ -134,7 +136,7 @@ class Images:
             argv += ["--src-no-creds"]
         try:
             done = subprocess.run(
-                [*argv, f"docker://{wanted}", f"dir:{folder}"],
+                [*argv, f"docker://{wanted}", f"dir:{image}"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_PULL_SECONDS,

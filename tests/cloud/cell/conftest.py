@@ -170,7 +170,10 @@ class World:
         settings = self.settings(address, pod_address, **changes)
         instance = self.launch(render(settings), *(one for one in (address, pod_address) if one))
         made = self.attach(instance, address, pod_address, self.offer(address))
-        self.until(made.answers, "the agent does not answer")
+        try:
+            self.until(made.answers, "the agent does not answer")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: instance {self.state(instance)}\n{made.console()}") from None
         return made
 
     def attach(self, instance: str, address: str, pod_address: str, port: int) -> Cell:
