@@ -25,6 +25,7 @@ from typing import Any
 
 from kip_conformance.infra.cell.commands import last_line, own_program, run
 from kip_conformance.infra.cell.credentials import auth_file, matching
+from kip_conformance.infra.cell.ecr import EcrTokens
 from kip_conformance.infra.cell.paths import IMAGES, RUN
 from kip_conformance.infra.cell.problems import CellProblem
 from kip_conformance.infra.cell.references import Reference, parse_reference
@@ -62,6 +63,7 @@ class Images:
             self.certificates = certificates
             os.makedirs(self.certificates, exist_ok=True)
             Path(self.certificates, "ca.crt").write_text(registry_ca)
+        self.ecr = EcrTokens(f"{self.certificates}/ca.crt" if self.certificates else "")
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -110,6 +112,8 @@ class Images:
 
     def _fetch(self, wanted: Reference, secrets: Sequence[Mapping[str, Any]], folder: Path) -> None:
         logins = matching(secrets, wanted)
+        of_role = None if logins else self.ecr.login(wanted.host)
+        logins += [of_role] if of_role else []
         problem: CellProblem | None = None
         for login in [*logins, None]:
             if login is None and problem is not None and logins:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path, PosixPath
 
@@ -329,3 +330,33 @@ class TestRemoval:
     def test_removing_what_does_not_exist_is_fine(self, root):
         assert cgroups.remove("never", root, within=0) == []
         assert cgroups.known_runs(root) == []
+
+
+class TestMachinesOfTheirOwn:
+    """Instances join a group of their own, which goes when they are terminated."""
+
+    def test_a_program_joins_its_machines_group_in_every_hierarchy_of_v1(self, tmp_path):
+        root = v1(tmp_path, TestV1.PLAIN)
+        cgroups.create("run", ["i-1"], root)
+        argv = cgroups.joining("run", "i-1", ["sh", "-c", 'echo "$1" > "$0"', str(tmp_path / "said"), "word"], root)
+
+        subprocess.run(argv, check=True)
+        assert (tmp_path / "said").read_text() == "word\n"
+        for name in TestV1.PLAIN:
+            assert (root / name / "kip-run/i-1/cgroup.procs").read_text().strip().isdigit()
+
+    def test_on_v2_it_joins_a_group_that_hands_nothing_down(self, tmp_path):
+        root = v2(tmp_path)
+        cgroups.create("run", ["i-1"], root)
+        argv = cgroups.joining("run", "i-1", ["true"], root)
+
+        assert str(root / "kip-run/i-1/system") in argv[3].split()
+        assert (root / "kip-run/i-1/system").is_dir()
+
+    def test_one_machines_groups_go_and_the_others_stay(self, tmp_path):
+        root = v1(tmp_path, TestV1.PLAIN)
+        cgroups.create("run", ["i-1", "i-2"], root)
+        (root / "cpu/kip-run/i-1/pod").mkdir()
+        cgroups.remove_machine("run", "i-1", root)
+
+        assert folders(root) == {f"{name}/kip-run{below}" for name in TestV1.PLAIN for below in ("", "/i-2")}
