@@ -26,6 +26,7 @@ from kip_conformance.infra.kube import ApiRefusal, KubeApi
 from kip_conformance.infra.lab import cgroups, control_plane
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.provide import Toolset
+from kip_conformance.infra.lab.cells import cell_manifests, lacks_account, providers_of, start_cells
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
 from kip_conformance.infra.lab.images import Images
@@ -112,7 +113,7 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
     """
     folder, plan = control.folder, parts.plan
     patience = max(60.0, parts.start_budget)
-    planned = nodes_of(parts.places)
+    planned, providers = nodes_of(parts.places), providers_of(parts.places)
     nodes = [NodeFiles(folder, node, plan) for node in planned]
     control_plane.make_pki(folder, plan, planned)
     cgroups.create(folder.run_id, [node.name for node in planned])
@@ -148,12 +149,18 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         proxy.start(parts.mode)
         start_host_probers(control, _prober(), parts.places)
         manifests = [*system_manifests(parts.images.digests["coredns"], plan), canary_service()]
+        manifests += cell_manifests() if providers else []
         _apply_retrying(api, manifests, within=patience)
         for manifest in parts.cni.manifests:
             _kubectl_apply(control, parts, manifest)
         _until(control, lambda: _unready_node(api), "nodes", within=patience)
         say("nodes Ready")
         _until(control, lambda: _without_account(api), "ServiceAccounts", within=patience)
+        if providers:
+            _until(control, lambda: lacks_account(api), "cells", within=patience)
+            prober = {"prober": parts.images.digests["prober"]}
+            kube_proxy = parts.tools["kube-proxy"]
+            start_cells(control, plan, parts.mode, kube_proxy=kube_proxy, images=prober, providers=providers)
         for place in parts.places:
             if place.kind in ("pod", "hostnet"):
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))

@@ -133,7 +133,7 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
 
 
 def _place(place: PlannedPlace, pod: dict[str, Any] | None) -> Place:
-    address = _ADDRESS_OF[place.machine]
+    address = _ADDRESS_OF.get(place.machine, "")  # of a place on a cell only the pod has one
     sources: tuple[str, ...] = (address,)
     reference = None
     if pod is not None:

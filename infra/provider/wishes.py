@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any
 
+from kip_conformance.infra.cell.admission import check_pod
+from kip_conformance.infra.cell.problems import Refused
 from kip_conformance.infra.errors import KipError
 from kip_conformance.infra.provider.config import Config
 from kip_conformance.infra.provider.kube_client import Object
@@ -24,7 +25,6 @@ _GROUP = re.compile(r"sg-[0-9a-z]+")
 _TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 _MOST_GROUPS = 5
 _TAG_LIMIT = 256
-_VOLUMES = ("configMap", "secret", "emptyDir", "projected", "downwardAPI")
 
 
 class WrongAnnotation(KipError):
@@ -49,7 +49,7 @@ class Wishes:
 
 def wishes_of(pod: Object, config: Config) -> Wishes:
     """Raises WrongAnnotation, or Impossible."""
-    _check_spec(pod["spec"])
+    _check_spec(pod)
     annotations = {
         key.removeprefix(PREFIX): value.strip()
         for key, value in (pod["metadata"].get("annotations") or {}).items()
@@ -123,20 +123,9 @@ def _timeout(annotations: Mapping[str, str], default: int) -> float:
     return float(value)
 
 
-def _check_spec(spec: Mapping[str, Any]) -> None:
-    for name in ("hostPID", "hostIPC"):
-        if spec.get(name):
-            raise Impossible(f"spec.{name}: a cell has no other pods to share with")
-    if spec.get("ephemeralContainers"):
-        raise Impossible("spec.ephemeralContainers: a cell runs none")
-    for index, volume in enumerate(spec.get("volumes") or []):
-        kinds = [key for key in volume if key != "name"]
-        # A volume of no kind is an emptyDir: "Kubernetes API reference, Volume".
-        if kinds and kinds[0] not in _VOLUMES:
-            raise Impossible(
-                f"spec.volumes[{index}] ({volume['name']}): a cell has no {kinds[0]}; it has {', '.join(_VOLUMES)}"
-            )
-    for list_name in ("initContainers", "containers"):
-        for container in spec.get(list_name) or []:
-            if container.get("volumeDevices"):
-                raise Impossible(f"spec.{list_name} ({container['name']}): volumeDevices: a cell has none")
+def _check_spec(pod: Object) -> None:
+    """By the agent's own rules, but before there is a cell to refuse it."""
+    try:
+        check_pod(pod, has_pod_network=not pod["spec"].get("hostNetwork"))
+    except Refused as error:
+        raise Impossible(str(error)) from error

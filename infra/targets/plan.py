@@ -44,8 +44,11 @@ FURTHER = (
     PlannedPlace("hostnet-on-prem", "hostnet", "on-prem-node"),
     PlannedPlace("host-on-prem", "host", "on-prem-node"),
     PlannedPlace("on-prem-host", "plain", "on-prem-host"),
+    PlannedPlace("cell-a", "pod", "kip-node"),
+    PlannedPlace("cell-b", "pod", "kip-node"),
+    PlannedPlace("cell-private", "pod", "kip-private"),
 )
-"""Places of a run that names them: the site on premises."""
+"""Places of a run that names them: the site on premises, and cells, whose machine is their virtual node."""
 
 
 def planned_places(names: Sequence[str] = ()) -> tuple[PlannedPlace, ...]:
