@@ -27,14 +27,14 @@ def is_over(status: Mapping[str, Any]) -> bool:
 
 def runs(status: Mapping[str, Any]) -> bool:
     """Whether a container of the pod runs, by what its agent says."""
-    return any(one.get("state", {}).get("running") for name in _LISTS for one in status.get(name) or [])
+    return any(one.get("state", {}).get("running") is not None for name in _LISTS for one in status.get(name) or [])
 
 
 def waiting(pod: Object, host_ip: str, reason: str, message: str = "") -> Status:
     """Before its cell answers: everything waits for `reason`. Restart counts stay what they were."""
     spec, known = pod["spec"], pod.get("status") or {}
     restarts = {
-        one["name"]: one.get("restartCount", 0) + (1 if one.get("state", {}).get("running") else 0)
+        one["name"]: one.get("restartCount", 0) + (1 if one.get("state", {}).get("running") is not None else 0)
         for name in _LISTS
         for one in known.get(name) or []
     }
