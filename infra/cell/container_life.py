@@ -93,8 +93,8 @@ class ContainerLife:
     def _start(self) -> int | None:
         """None when it runs, or never will; an exit code when it ended before it began."""
         while True:
-            image = self.images.provide()
-            if image is None:
+            image = self.images.provide() if self.pause(0) else None
+            if image is None or not self.pause(0):  # asked to stop before, or while its image came
                 return None
             with self.pod.lock:
                 if self.state.last or self.state.kind == "terminated":
@@ -124,6 +124,7 @@ class ContainerLife:
         with self.pod.lock:
             self.state.state = {"running": {"startedAt": now()}}
             self.state.is_started = self.state.is_ready = False
+        self.pod.changed()  # an agent that begins now must know that it runs
         self.pod.event("Normal", "Created", f"Created container: {self.name}", self.field)
         self.pod.event("Normal", "Started", f"Started container {self.name}", self.field)
         hook = (self.spec.get("lifecycle") or {}).get("postStart")

@@ -74,6 +74,9 @@ def test_a_registry_that_is_not_reached_is_named(world, cell):
     said = [(one["reason"], one["message"].split(":")[0]) for one in status["events"]]
     assert ("Failed", f'Failed to pull image "{world.server_address}') in said
     assert ("BackOff", f'Back-off pulling image "{world.server_address}') in said
+    cell.agent.stop(5)
+    over = cell.wait(lambda one: one["phase"] == "Failed", within=4)
+    assert "running" not in over["containerStatuses"][0]["state"]
 
 
 def test_an_image_that_is_never_pulled_must_be_there(world, cell):
