@@ -87,6 +87,11 @@ class KubeClient:
             self._read_at = now
         return self._http
 
+    def close(self) -> None:
+        """Forget the kept connections."""
+        if self._http is not None:
+            self._http.close()
+
     async def request(self, method: str, path: str, body: Any = None, *, kind: str = "application/json") -> bytes:
         """The raw body of a successful answer."""
         headers = {"Accept": "application/json"}
