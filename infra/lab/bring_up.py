@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from kip_conformance.infra.kube import ApiRefusal, KubeApi
 from kip_conformance.infra.lab import cgroups, control_plane
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.provide import Toolset
-from kip_conformance.infra.lab.cells import cell_manifests, lacks_account, providers_of, start_cells
+from kip_conformance.infra.lab.cells import Cell, cell_manifests, lacks_account, offer_agent, providers_of, start_cells
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import BASE_ENVIRONMENT, Control
 from kip_conformance.infra.lab.images import Images
@@ -100,10 +100,15 @@ def nodes_of(places: Iterable[PlannedPlace | Place]) -> tuple[NodePlan, ...]:
     return (*NODES, ON_PREM_NODE) if has_site_node else NODES
 
 
-def machines_of(control: Control, nodes: Iterable[NodePlan] = NODES) -> dict[str, LabMachine]:
-    """Every machine of a lab with these nodes, by name."""
+def machines_of(
+    control: Control, nodes: Iterable[NodePlan] = NODES, cells: Mapping[str, Cell] | None = None
+) -> dict[str, LabMachine]:
+    """Every machine of a lab with these nodes, by name; a cell's has the name of its place."""
     every: tuple[NodePlan | SiteHost, ...] = (CONTROL_PLANE, *nodes, ON_PREM_GATEWAY, ON_PREM_HOST)
-    return {one.name: LabMachine(one.name, (one.address,), control) for one in every}
+    machines = {one.name: LabMachine(one.name, (one.address,), control) for one in every}
+    for place, cell in (cells or {}).items():
+        machines[place] = LabMachine(place, (cell.address,), control, known_as=cell.instance)
+    return machines
 
 
 def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
@@ -145,6 +150,7 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
             # A kubelet that finds no socket ends at once.
             _until(control, node.missing_socket, f"{node.node.name}: containerd", within=patience)
             _start_kubelet(control, node, parts)
+        offered = pool.submit(offer_agent, cloud, folder.path / "agent") if providers else None
         proxy = ServiceProxy(control, parts.tools["kube-proxy"], nodes, machines)
         proxy.start(parts.mode)
         start_host_probers(control, _prober(), parts.places)
@@ -160,7 +166,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
             _until(control, lambda: lacks_account(api), "cells", within=patience)
             prober = {"prober": parts.images.digests["prober"]}
             kube_proxy = parts.tools["kube-proxy"]
-            start_cells(control, plan, parts.mode, kube_proxy=kube_proxy, images=prober, providers=providers)
+            itzo = offered.result() if offered is not None else {}
+            start_cells(control, plan, parts.mode, itzo, kube_proxy=kube_proxy, images=prober, providers=providers)
         for place in parts.places:
             if place.kind in ("pod", "hostnet"):
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))

@@ -1,12 +1,12 @@
 """Cells in a lab: the reference provider on the machines of nodes, and what cells need to come up.
 
-The agent is downloaded from a web server on the control plane's machine; the prober's image comes with the machine
-image, others from the lab's own registry. What the provider itself does is infra/provider's; here is only what it is
-told.
+The agent is downloaded from a bucket of the region's S3, as Kip's is; the prober's image comes with the machine image,
+others from the lab's own registry. What the provider itself does is infra/provider's; here is only what it is told.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +27,23 @@ from kip_conformance.infra.lab.plan import CONTROL_PLANE, NODES, LabPlan, NodePl
 from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place
 
-__all__ = ["PROVIDERS", "LabProvider", "cell_manifests", "lacks_account", "providers_of", "start_cells"]
+__all__ = [
+    "PROVIDERS",
+    "Cell",
+    "LabProvider",
+    "cell_manifests",
+    "change_mode",
+    "find_cells",
+    "lacks_account",
+    "offer_agent",
+    "providers_of",
+    "start_cells",
+]
 
 KUBELET_PORT = 10260
 """Not a kubelet's own: that of the node on the same machine has it."""
-_AGENT_PORT = 8000
+_BUCKET = "kip-agent"
+_CONFIG, _COMMAND, _DAEMON = "provider.yaml", "provider.json", "kip-provider"
 _IMAGE, _TYPE = "ami-0d00000000000debd", "t3.small"
 _ACCOUNT = "kip-cells"
 
@@ -44,13 +56,55 @@ class LabProvider:
     host: NodePlan
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The instance behind a place's pod: its id, which is its machine's name, and its management address."""
+
+    instance: str
+    address: str
+
+
 PROVIDERS = (LabProvider("kip-node", NODES[0]), LabProvider("kip-private", NODES[1]))
 
 
 def providers_of(places: Iterable[PlannedPlace | Place]) -> tuple[LabProvider, ...]:
     """The providers of a lab with these places: those whose virtual node has one of them."""
-    machines = {place.machine for place in places}
-    return tuple(one for one in PROVIDERS if one.node in machines)
+    nodes = {place.node for place in places}
+    return tuple(one for one in PROVIDERS if one.node in nodes)
+
+
+def offer_agent(cloud: str, folder: Path) -> dict[str, str]:
+    """Pack the agent and put it into a bucket that everybody may read; returns `cells.itzo` of provider.yaml."""
+    import boto3
+    from botocore.config import Config
+
+    path, digest = archive.build(folder)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=cloud,
+        region_name=REGION,
+        aws_access_key_id="lab",
+        aws_secret_access_key="lab",
+        config=Config(proxies={}),
+    )
+    s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=_BUCKET, Key=path.name, Body=path.read_bytes(), ACL="public-read")
+    return {"url": f"http://{_BUCKET}.s3.{REGION}.amazonaws.com", "version": archive.version(), "sha256": digest}
+
+
+def find_cells(ec2: Any, addresses: Mapping[str, str]) -> dict[str, Cell]:
+    """The cells with these podIPs, by place. Raises HarnessError for an address that no instance has."""
+    filters = [{"Name": "addresses.private-ip-address", "Values": sorted(set(addresses.values()))}]
+    owners = {
+        one["PrivateIpAddress"]: Cell(interface["Attachment"]["InstanceId"], interface["PrivateIpAddress"])
+        for interface in ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        if "InstanceId" in interface.get("Attachment", {})
+        for one in interface["PrivateIpAddresses"]
+    }
+    for place, address in addresses.items():
+        if address not in owners:
+            raise HarnessError(f"place {place}: no instance has its address {address}")
+    return {place: owners[address] for place, address in addresses.items()}
 
 
 def cell_manifests() -> list[dict[str, Any]]:
@@ -90,26 +144,18 @@ def start_cells(
     control: Control,
     plan: LabPlan,
     mode: str,
+    itzo: Mapping[str, str],
     *,
     kube_proxy: Path,
     images: Mapping[str, str],
     providers: Sequence[LabProvider],
 ) -> None:
-    """Start the providers and the web server that cells download the agent from; cells may come up later.
+    """Start the providers; cells may come up later. `itzo` is what `offer_agent` returned.
 
     `images` are the digests of what the cells' machine image brings along, by repository name. Raises HarnessError.
     """
     folder = control.folder
-    agent = folder.path / "agent"
-    program, digest = archive.build(agent)
-    store = bake_images(control, program, images)
-    web = [sys.executable, "-m", "http.server", str(_AGENT_PORT), "--directory", str(agent)]
-    control.daemon("agent-download", web, machine=CONTROL_PLANE.name)
-    itzo = {
-        "url": f"http://{CONTROL_PLANE.address}:{_AGENT_PORT}",
-        "version": archive.version(),
-        "sha256": digest,
-    }
+    store = bake_images(control, folder.path / "agent" / f"{archive.NAME}-{itzo['version']}", images)
     told = {
         "apiVersion": "v1",
         "cloud": {"aws": {"region": REGION}},
@@ -118,7 +164,7 @@ def start_cells(
             "defaultInstanceType": _TYPE,
             "bootImageSpec": {"imageIDs": _IMAGE},
             "extraCIDRs": [plan.pods],
-            "itzo": itzo,
+            "itzo": dict(itzo),
             "statusInterval": 2,
             "cellConfig": {
                 "proxyMode": mode,
@@ -128,7 +174,7 @@ def start_cells(
             },
         },
     }
-    config = folder.path / "provider.yaml"
+    config = folder.path / _CONFIG
     config.write_text(yaml.safe_dump(told))
     for one in providers:
         pki, host = folder.pki, one.host.name
@@ -138,5 +184,28 @@ def start_cells(
         argv += ["--cluster-dns", plan.dns, "--cluster-domain", plan.domain]
         argv += ["--kubelet-port", str(KUBELET_PORT), "--kubelet-certificate", f"{pki}/{host}-kubelet.crt"]
         argv += ["--kubelet-key", f"{pki}/{host}-kubelet.key", "--client-ca", f"{pki}/ca.crt"]
-        env = dict(line.split("=", 1) for line in machine_environment(folder))
-        control.daemon("kip-provider", argv, machine=host, env=env)
+        (folder.machine(host) / _COMMAND).write_text(json.dumps(argv))
+        _start(control, host)
+
+
+def change_mode(control: Control, mode: str) -> None:
+    """Cells that are launched from now on run kube-proxy in this mode: the providers start again, told so.
+
+    Their cells go on. Nothing happens in a lab without providers. Raises HarnessError for one that does not end.
+    """
+    config = control.folder.path / _CONFIG
+    if not config.exists():
+        return
+    told = yaml.safe_load(config.read_text())
+    told["cells"]["cellConfig"]["proxyMode"] = mode
+    config.write_text(yaml.safe_dump(told))
+    for machine in (one.host.name for one in PROVIDERS):
+        if (control.folder.machine(machine) / _COMMAND).exists():
+            control.end_daemon(machine, _DAEMON)
+            _start(control, machine)
+
+
+def _start(control: Control, machine: str) -> None:
+    environment = dict(line.split("=", 1) for line in machine_environment(control.folder))
+    argv = json.loads((control.folder.machine(machine) / _COMMAND).read_text())
+    control.daemon(_DAEMON, argv, machine=machine, env=environment)

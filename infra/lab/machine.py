@@ -19,16 +19,20 @@ _CAPTURE_LIMIT = 16 << 20
 
 @dataclass(slots=True)
 class LabMachine:
-    """One machine of a lab, or with `netns` a piece of its network; see Machine in infra/targets/protocol.py."""
+    """One machine of a lab, or with `netns` a piece of its network; see Machine in infra/targets/protocol.py.
+
+    `known_as` is what the supervisor calls it, where that is another name.
+    """
 
     name: str
     addresses: tuple[str, ...]
     control: Control
     netns: str | None = None
+    known_as: str = ""
 
     @property
     def _machine(self) -> str | None:
-        return None if self.netns else self.name
+        return None if self.netns else self.known_as or self.name
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         return self.control.run(argv, machine=self._machine, netns=self.netns, stdin=stdin, timeout=timeout)

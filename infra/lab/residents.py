@@ -85,7 +85,7 @@ def prober_pod(place: PlannedPlace, run_id: str, digest: str) -> dict[str, Any]:
             },
         },
         "spec": {
-            "nodeName": place.machine,
+            "nodeName": place.node or place.machine,
             "hostNetwork": place.kind == "hostnet",
             "terminationGracePeriodSeconds": 1,
             "enableServiceLinks": False,
@@ -133,12 +133,21 @@ def wait_places(api: KubeApi, control: Control, planned: Sequence[PlannedPlace],
 
 
 def _place(place: PlannedPlace, pod: dict[str, Any] | None) -> Place:
-    address = _ADDRESS_OF.get(place.machine, "")  # of a place on a cell only the pod has one
-    sources: tuple[str, ...] = (address,)
     reference = None
+    if pod is None or (place.kind == "hostnet" and not place.node):
+        address = _ADDRESS_OF[place.machine]
+    else:
+        address = pod["status"]["podIP"]
     if pod is not None:
         reference = PodRef(NAMESPACE, place.name, pod["metadata"]["uid"])
-        if place.kind == "pod":
-            address = pod["status"]["podIP"]
-            sources = (address,)
-    return Place(place.name, place.kind, place.machine, address, sources, PORTS[place.kind], PROBER_SOCKET, reference)
+    return Place(
+        place.name,
+        place.kind,
+        place.machine,
+        address,
+        (address,),
+        PORTS[place.kind],
+        PROBER_SOCKET,
+        reference,
+        place.node,
+    )

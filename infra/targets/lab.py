@@ -6,13 +6,14 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.network import network_of
 from kip_conformance.infra.cloud.outside import read_outside
-from kip_conformance.infra.cloud.start import client_environment
+from kip_conformance.infra.cloud.start import client_environment, ec2_client
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
@@ -21,6 +22,7 @@ from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of, nodes_of
+from kip_conformance.infra.lab.cells import Cell, find_cells
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
@@ -80,9 +82,11 @@ class LabCluster:
         self.description = description
         self.control = Control(LabFolder(Path(description.state)))
         self._nodes = nodes_of(description.places)
-        self._machines = machines_of(self.control, self._nodes)
+        known = {place: Cell(**cell) for place, cell in description.details.get("cells", {}).items()}
+        self._machines = machines_of(self.control, self._nodes, known)
         files = [NodeFiles(self.control.folder, node, PLAN) for node in self._nodes]
-        self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, self._machines)
+        of_nodes = {node.name: self._machines[node.name] for node in self._nodes}
+        self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, of_nodes)
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -225,6 +229,7 @@ class LabTarget:
                 "prober-image": f"{REGISTRY}/prober@{prober_digest}",
                 "domain": PLAN.domain,
                 "cloud-api": cloud,
+                "cells": {place: asdict(cell) for place, cell in self._cells(places, cloud).items()},
                 "plan": {
                     "vpc": [PLAN.vpc, PLAN.secondary],
                     "peer": PLAN.peer,
@@ -234,6 +239,12 @@ class LabTarget:
                 },
             },
         )
+
+    def _cells(self, places: Sequence[Place], cloud: str) -> dict[str, Cell]:
+        """The instances of the places on virtual nodes."""
+        virtual = {place.name for place in self.options.places if place.node}
+        addresses = {place.name: place.address for place in places if place.name in virtual}
+        return find_cells(ec2_client(cloud), addresses) if addresses else {}
 
     def attach(self, description: ClusterDescription) -> LabCluster:
         """Use a lab that another process stood up. Raises HarnessError when it, or a component of it, is dead."""

@@ -18,12 +18,14 @@ __all__ = ["FOUNDATION", "FURTHER", "PlannedPlace", "parse_pair", "planned_place
 class PlannedPlace:
     """A place to be; `machine` is the name of the machine that it is on.
 
-    `host` is a machine that is a node of the cluster, `plain` one that is not.
+    `host` is a machine that is a node of the cluster, `plain` one that is not. `node` is the virtual node that its pod
+    is bound to: such a pod has a machine of its own.
     """
 
     name: str
     kind: Literal["pod", "hostnet", "host", "plain"]
     machine: str
+    node: str = ""
 
 
 FOUNDATION = (
@@ -44,11 +46,11 @@ FURTHER = (
     PlannedPlace("hostnet-on-prem", "hostnet", "on-prem-node"),
     PlannedPlace("host-on-prem", "host", "on-prem-node"),
     PlannedPlace("on-prem-host", "plain", "on-prem-host"),
-    PlannedPlace("cell-a", "pod", "kip-node"),
-    PlannedPlace("cell-b", "pod", "kip-node"),
-    PlannedPlace("cell-private", "pod", "kip-private"),
+    PlannedPlace("cell-a", "pod", "cell-a", "kip-node"),
+    PlannedPlace("cell-b", "pod", "cell-b", "kip-node"),
+    PlannedPlace("cell-private", "pod", "cell-private", "kip-private"),
 )
-"""Places of a run that names them: the site on premises, and cells, whose machine is their virtual node."""
+"""Places of a run that names them: the site on premises, and cells of virtual nodes."""
 
 
 def planned_places(names: Sequence[str] = ()) -> tuple[PlannedPlace, ...]:
