@@ -6,11 +6,15 @@ A Service's address must be translated here: the VPC has no route to it. What it
 - `nodePortAddresses` matches nothing: a cell serves no NodePorts, the kubelet nodes do.
 - `hostnameOverride` is the virtual node, which all cells share, so that local policies are the virtual node's.
 
+Another mode is a change of kube-proxy.json and of the agent's settings; once its process ends, the next one starts in
+that mode, after the rules and flows of the former one are gone.
+
 A host-network pod has no veth0; then nothing is local, and no cluster address is masqueraded because none is known.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -20,8 +24,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kip_conformance.infra.cell.commands import last_line
+from kip_conformance.infra.cell.commands import last_line, run
 from kip_conformance.infra.cell.paths import RUN
+from kip_conformance.infra.cell.problems import CellProblem
 from kip_conformance.infra.cell.settings import CellSettings
 
 __all__ = ["MODES", "ServiceProxy", "configuration", "kubeconfig"]
@@ -73,6 +78,7 @@ class ServiceProxy:
         argv = [self.settings.program("kube-proxy"), f"--config={RUN}/kube-proxy.json", "--v=1"]
         pause = _FIRST
         while True:
+            self._leave_former_mode()
             began = time.monotonic()
             with open(f"{RUN}/kube-proxy.log", "wb") as log:
                 try:
@@ -85,6 +91,27 @@ class ServiceProxy:
             self.say(f"kube-proxy ended with {code} after {lived:.1f} s: {_last_said()}; it starts again")
             pause = _FIRST if lived > 60 else min(pause * 2, _MOST)
             time.sleep(pause)
+
+    def _leave_former_mode(self) -> None:
+        """What kube-proxy wrote in another mode would go on beside what it writes now, and so would its flows."""
+        mode = _mode_asked_for()
+        former, file = "", f"{RUN}/kube-proxy.mode"
+        with contextlib.suppress(OSError), open(file, encoding="ascii") as known:
+            former = known.read()
+        if former and mode != former:
+            commands = ([self.settings.program("kube-proxy"), "--cleanup"], ["conntrack", "-F"])
+            for argv in commands:
+                try:
+                    run(argv)
+                except CellProblem as problem:
+                    self.say(f"{former} mode could not be left behind: {problem}")
+        with open(file, "w", encoding="ascii") as known:
+            known.write(mode)
+
+
+def _mode_asked_for() -> str:
+    with open(f"{RUN}/kube-proxy.json", encoding="utf-8") as file:
+        return str(json.load(file)["mode"])
 
 
 def _has_synced() -> bool:

@@ -11,14 +11,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.lab.attempts import Attempts
+from kip_conformance.infra.lab.cell_proxies import CellProxies
+from kip_conformance.infra.lab.cells import change_mode
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.machine import LabMachine
 from kip_conformance.infra.lab.node import NodeFiles
 
 __all__ = ["MODES", "ServiceProxy"]
+
+ThingT = TypeVar("ThingT")
 
 MODES = ("iptables", "nftables")
 _METRICS_PORT = 10249
@@ -29,12 +34,18 @@ class ServiceProxy:
     """The kube-proxies of all nodes of one lab."""
 
     def __init__(
-        self, control: Control, program: Path, files: Sequence[NodeFiles], machines: Mapping[str, LabMachine]
+        self,
+        control: Control,
+        program: Path,
+        files: Sequence[NodeFiles],
+        machines: Mapping[str, LabMachine],
+        cells: Mapping[str, LabMachine] | None = None,
     ) -> None:
         self.control = control
         self.program = program
         self.files = files
-        self.machines = machines
+        self.machines = {**machines, **(cells or {})}
+        self.cells = CellProxies(cells or {})
 
     def start(self, mode: str) -> None:
         """Start the proxy of every node in `mode`; returns at once. Raises UsageError for an unknown mode."""
@@ -53,6 +64,8 @@ class ServiceProxy:
         if before == mode:
             return
         self._each(lambda node: self._leave(node, before))
+        self.cells.switch(mode)
+        change_mode(self.control, mode)
         self.start(mode)
         self.wait(mode, within=within)
 
@@ -65,7 +78,8 @@ class ServiceProxy:
         mode = self.mode()
         try:
             self._each(lambda node: self.control.end_daemon(node.node.name, "kube-proxy"))
-            yield
+            with self.cells.held():
+                yield
         finally:
             self.start(mode)
             self.wait(mode)
@@ -84,36 +98,36 @@ class ServiceProxy:
     def wait(self, mode: str, *, within: float = 30.0) -> None:
         """Until every proxy reports `mode` and has written its rules once."""
 
-        def wait_one(node: NodeFiles) -> None:
+        def wait_one(name: str) -> None:
             attempts = Attempts(within=within)
             while True:
                 try:
-                    reported = self._reported(node.node.name)
+                    reported = self._reported(name)
                     if reported != mode:
-                        raise HarnessError(
-                            f"{node.node.name}: kube-proxy runs in {reported} mode, {mode} was asked for"
-                        )
-                    if self._has_synced(node.node.name):
+                        raise HarnessError(f"{name}: kube-proxy runs in {reported} mode, {mode} was asked for")
+                    if self._has_synced(name):
                         return
                     why = "it has not written its rules"
                 except HarnessError as error:
                     why = str(error)
                     self.control.check_daemons()
                 if attempts.over():
-                    raise HarnessError(
-                        f"{node.node.name}: kube-proxy is not ready in {mode} mode after {within:g} s: {why}"
-                    )
+                    raise HarnessError(f"{name}: kube-proxy is not ready in {mode} mode after {within:g} s: {why}")
                 attempts.pause()
 
-        self._each(wait_one)
+        _together(wait_one, self._names)
 
     def mode(self) -> str:
         """The mode that every proxy itself reports. Raises HarnessError when they differ or one is silent."""
-        reported = {node.node.name: self._reported(node.node.name) for node in self.files}
+        reported = {name: self._reported(name) for name in self._names}
         if len(set(reported.values())) != 1:
             said = ", ".join(f"{name} {mode}" for name, mode in reported.items())
             raise HarnessError(f"the nodes' proxies run in different modes: {said}")
         return next(iter(reported.values()))
+
+    @property
+    def _names(self) -> list[str]:
+        return [*(node.node.name for node in self.files), *self.cells.machines]
 
     def _reported(self, name: str) -> str:
         return self.machines[name].http_get(_METRICS_PORT, "/proxyMode").strip()
@@ -123,6 +137,10 @@ class ServiceProxy:
         return any(float(stamp) > 0 for stamp in found)
 
     def _each(self, work: Callable[[NodeFiles], None]) -> None:
-        with ThreadPoolExecutor(max_workers=len(self.files)) as pool:
-            for future in [pool.submit(work, node) for node in self.files]:
-                future.result()
+        _together(work, self.files)
+
+
+def _together(work: Callable[[ThingT], None], things: Sequence[ThingT]) -> None:
+    with ThreadPoolExecutor(max_workers=len(things)) as pool:
+        for future in [pool.submit(work, thing) for thing in things]:
+            future.result()

@@ -86,7 +86,8 @@ class LabCluster:
         self._machines = machines_of(self.control, self._nodes, known)
         files = [NodeFiles(self.control.folder, node, PLAN) for node in self._nodes]
         of_nodes = {node.name: self._machines[node.name] for node in self._nodes}
-        self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, of_nodes)
+        of_cells = {name: self._machines[name] for name in known}
+        self.proxy = ServiceProxy(self.control, Path(description.details["kube-proxy"]), files, of_nodes, of_cells)
 
     @property
     def machines(self) -> Mapping[str, Machine]:

@@ -61,6 +61,7 @@ class Place:
 
     `address` is where its listeners are reached, `sources` every address that counts as its source, `ports` the port
     numbers it listens on, each on TCP and on UDP. `socket` is the prober's unix socket as seen in its own file system.
+    `node` is the virtual node that a pod is bound to; empty where its machine is its node.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Place:
     ports: tuple[int, ...]
     socket: str
     pod: PodRef | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ class Pods:
     """Makes pods in one namespace and takes their places into a driver; all are gone at the end of the block.
 
     `image` is the prober's image; `budget` the seconds that a pod may take to start; `first_host_port` the first of a
-    hundred ports that this process alone gives to hostNetwork pods.
+    hundred ports that this process alone gives to hostNetwork pods. `nodes` are virtual nodes by the machine of a place
+    on them: a pod that is to be on such a machine goes to its node, and gets a machine of its own.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Pods:
         image: str,
         budget: float,
         first_host_port: int,
+        nodes: Mapping[str, str] | None = None,
     ) -> None:
         self._api = KubeApi(kubeconfig)
         self._driver = driver
@@ -80,6 +82,7 @@ class Pods:
         self._labels = dict(labels)
         self._image = image
         self._budget = budget
+        self._nodes = dict(nodes or {})
         self._host_ports = itertools.cycle(range(first_host_port, first_host_port + 100))
         self._made: dict[str, Place] = {}
         self._sidecars: dict[str, tuple[Place, ...]] = {}
@@ -182,7 +185,10 @@ class Pods:
             eventually(count, lambda seen: seen >= restarts, within=self._budget)
         except WaitFailed as error:
             raise HarnessError(f"the container of {place.name} was not restarted: {error}") from error
-        again = self._place(place.name, place.kind == "hostnet", place.machine, place.ports, self._pod(reference))
+        pod = self._pod(reference)
+        address = str(pod["status"]["podIP"])
+        sources = place.sources if place.kind == "hostnet" else (address,)
+        again = replace(place, address=address, sources=sources)
         self._driver.remove(place)
         self._driver.add(again)
         self._made[place.name] = again
@@ -211,7 +217,7 @@ class Pods:
                 "labels": {"kip-conformance/place": plan.name, **self._labels, **plan.labels},
             },
             "spec": {
-                "nodeName": plan.machine,
+                "nodeName": self._nodes.get(plan.machine, plan.machine),
                 "hostNetwork": plan.is_host_network,
                 "terminationGracePeriodSeconds": 1,
                 "enableServiceLinks": False,
@@ -243,16 +249,19 @@ class Pods:
     def _place(
         self, name: str, is_host_network: bool, machine: str, ports: tuple[int, ...], pod: Mapping[str, Any]
     ) -> Place:
-        address = str(pod["status"]["podIP"])
+        address, node = str(pod["status"]["podIP"]), self._nodes.get(machine, "")
+        shares_machine = is_host_network and not node
         return Place(
             name=name,
             kind="hostnet" if is_host_network else "pod",
-            machine=machine,
+            # On a virtual node every pod has a machine, which is nobody else's.
+            machine=name if node else machine,
             address=address,
-            sources=tuple(self._machines[machine].addresses) if is_host_network else (address,),
+            sources=tuple(self._machines[machine].addresses) if shares_machine else (address,),
             ports=ports,
             socket=SOCKET,
             pod=PodRef(self.namespace, pod["metadata"]["name"], pod["metadata"]["uid"]),
+            node=node,
         )
 
     def _pod(self, reference: PodRef) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class ServiceRef:
             protocol=self.protocol,
             port_name=self.port_name,
             name=f"{self.name}-{name}",
-            nodes={place.address: place.machine for place in places},
+            nodes={place.address: place.node or place.machine for place in places},
         )
 
     def on(self, node: NodeView, *, name: str = "") -> ProbeTarget:

@@ -45,9 +45,9 @@ def test_a_machine_forwards_for_its_pods(pod_machines, not_forwarding):
 
 @pytest.mark.requirement("CNI-04")
 @pytest.mark.needs("machine-access")
-def test_a_deleted_pod_leaves_nothing_on_its_machine(own_pods, pod_machines, pod_traces, budgets):
+def test_a_deleted_pod_leaves_nothing_on_its_machine(own_pods, kubelet_machines, pod_traces, budgets):
     """After a pod's deletion its interface, routes, neighbours, rules and address are gone from its machine."""
-    leaving = own_pods.start(*(PodPlan(f"leaving-{machine}", machine) for machine in pod_machines))
+    leaving = own_pods.start(*(PodPlan(f"leaving-{machine}", machine) for machine in kubelet_machines))
     known = {pod.name: pod_traces(pod) for pod in leaving}
     unknown = [name for name, look in known.items() if not {"interface", "reservation"} & look().kinds]
     assert not unknown, f"the machine of a running pod knows nothing of it: {', '.join(unknown)}"
