@@ -5,7 +5,7 @@ Such a pod is one of the row's own (pods.py); numbers are this worker's alone, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,19 @@ class HostPorts:
         """A port number that no other row uses as a HostPort at this time."""
         return next(self._numbers)
 
+    def one_each(
+        self, machines: Sequence[str], protocol: Protocol4 = "tcp", *, host_ip: str = ""
+    ) -> dict[str, HostPort]:
+        """A HostPort for a pod on each machine, by machine: none has the number of another.
+
+        The HostPorts of a virtual node are on the machine of its provider, where another node's may be.
+        """
+        return {machine: HostPort(self.number(), protocol, host_ip=host_ip) for machine in machines}
+
+    def plans(self, name: str, ports: Mapping[str, HostPort]) -> list[PodPlan]:
+        """A pod with its HostPort on each machine, called NAME-MACHINE."""
+        return [self.plan(f"{name}-{machine}", machine, port) for machine, port in ports.items()]
+
     def plan(self, name: str, machine: str, *ports: HostPort) -> PodPlan:
         """A pod with these HostPorts, bound to the machine."""
         return PodPlan(name, machine, container={"ports": [port.as_manifest() for port in ports]})
@@ -80,9 +93,9 @@ class HostPorts:
         title = name or f"hostport-of-{pod.name}"
         return ProbeTarget(title, address, port.number, port.protocol, (pod.name,), port.container_port)
 
-    def targets(self, pods: Sequence[Place], port: HostPort) -> list[ProbeTarget]:
-        """The same HostPort of several pods, each at its own machine."""
-        return [self.target(pod, port) for pod in pods]
+    def targets(self, pods: Sequence[Place], ports: Mapping[str, HostPort]) -> list[ProbeTarget]:
+        """Where the pods of `plans`, in that order, should answer."""
+        return [self.target(pod, port) for pod, port in zip(pods, ports.values(), strict=True)]
 
     def forsaken(self, target: ProbeTarget) -> ProbeTarget:
         """The same address and port, where nobody may answer: only a refusal can be judged there, silence cannot."""
