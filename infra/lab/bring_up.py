@@ -162,17 +162,26 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
         _until(control, lambda: _unready_node(api), "nodes", within=patience)
         say("nodes Ready")
         _until(control, lambda: _without_account(api), "ServiceAccounts", within=patience)
-        if providers:
+        if offered is not None:
             _until(control, lambda: lacks_account(api), "cells", within=patience)
-            prober = {"prober": parts.images.digests["prober"]}
-            kube_proxy = parts.tools["kube-proxy"]
-            itzo = offered.result() if offered is not None else {}
-            start_cells(control, plan, parts.mode, itzo, kube_proxy=kube_proxy, images=prober, providers=providers)
+            _start_cells(control, parts, offered.result())
         for place in parts.places:
             if place.kind in ("pod", "hostnet"):
                 api.create(prober_pod(place, folder.run_id, parts.images.digests["prober"]))
         proxy.wait(parts.mode, within=patience)
     return api, cloud
+
+
+def _start_cells(control: Control, parts: Parts, itzo: Mapping[str, str]) -> None:
+    start_cells(
+        control,
+        parts.plan,
+        parts.mode,
+        itzo,
+        kube_proxy=parts.tools["kube-proxy"],
+        images={"prober": parts.images.digests["prober"]},
+        providers=providers_of(parts.places),
+    )
 
 
 def _connect(ec2: Any, plan: LabPlan, vpc: LabVpc) -> None:
