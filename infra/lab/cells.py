@@ -20,6 +20,7 @@ from kip_conformance.infra.cell import archive
 from kip_conformance.infra.cloud.start import REGION, machine_environment
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
+from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.cache import cache_root
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.control_plane import REGISTRY
@@ -199,10 +200,23 @@ def change_mode(control: Control, mode: str) -> None:
     told = yaml.safe_load(config.read_text())
     told["cells"]["cellConfig"]["proxyMode"] = mode
     config.write_text(yaml.safe_dump(told))
-    for machine in (one.host.name for one in PROVIDERS):
-        if (control.folder.machine(machine) / _COMMAND).exists():
-            control.end_daemon(machine, _DAEMON)
-            _start(control, machine)
+    ours = [one.host for one in PROVIDERS if (control.folder.machine(one.host.name) / _COMMAND).exists()]
+    for host in ours:
+        control.end_daemon(host.name, _DAEMON)
+        _start(control, host.name)
+    for host in ours:
+        _wait_answering(control, host)
+
+
+def _wait_answering(control: Control, host: NodePlan, *, within: float = 30.0) -> None:
+    """Until its kubelet port takes connections: without it there is no exec into its pods. Raises HarnessError."""
+    attempts = Attempts(within=within)
+    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{host.address}/{KUBELET_PORT}"]
+    while control.run(connect, machine=host.name, timeout=5).returncode != 0:
+        control.check_daemons()
+        if attempts.over():
+            raise HarnessError(f"{host.name}: the provider's kubelet port does not answer after {within:g} s")
+        attempts.pause()
 
 
 def _start(control: Control, machine: str) -> None:

@@ -113,8 +113,8 @@ class LabCluster:
                 yield
             return
         with contextlib.ExitStack() as stack:
-            for node in self._nodes:
-                stack.enter_context(cut_off(self.machines[node.name], CONTROL_PLANE.address, API_PORT))
+            for name in (*(node.name for node in self._nodes), *self.proxy.cells.machines):
+                stack.enter_context(cut_off(self.machines[name], CONTROL_PLANE.address, API_PORT))
             yield
 
     def wait_probers(self, *, within: float) -> None:
