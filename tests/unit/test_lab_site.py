@@ -63,7 +63,9 @@ def test_the_sites_node_is_there_when_a_place_is_on_it():
 
 def test_further_places_are_asked_for_by_name():
     assert planned_places() == FOUNDATION
-    assert planned_places(["on-prem-host", "on-prem-node"]) == (*FOUNDATION, FURTHER[0], FURTHER[-1])
+    named = {place.name: place for place in FURTHER}
+    both = (*FOUNDATION, named["on-prem-node"], named["on-prem-host"])
+    assert planned_places(["on-prem-host", "on-prem-node"]) == both
     assert parse_pair("node-a-to-on-prem-node", planned_places(["on-prem-node"])) == ("node-a", "on-prem-node")
     with pytest.raises(UsageError, match="unknown place 'on-prem-node'"):
         parse_pair("node-a-to-on-prem-node")
