@@ -10,7 +10,10 @@ from typing import Any
 
 from kip_conformance.reports.requirements import load_requirements
 
-__all__ = ["document"]
+__all__ = ["PUBLISHED", "document", "is_published"]
+
+PUBLISHED = "0.1.0"
+"""The version of the suite up to which docs/kill-matrix.md has every row."""
 
 _MARKS = {"fail": "RED", "harness-error": "err", "pass": ".", "not-runnable": "n/r", "": " "}
 _ACROSS = 12
@@ -26,11 +29,21 @@ Every fault against every check; `RED` is a fail, `err` a harness-error, `.` a p
 """
 
 
+def is_published(row: str) -> bool:
+    """Whether the published matrix has this row, by its id."""
+    known = load_requirements()
+    return row in known and _number(known[row].since) <= _number(PUBLISHED)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 def document(value: Mapping[str, Any]) -> str:
     """A Markdown page of the value in kill-matrix.json: the lists, what kills each check, and the whole matrix."""
     known = load_requirements()
     versions = [known[each].since for each in value["requirements"] if each in known]
-    newest = max(versions, key=lambda since: tuple(map(int, since.split("."))), default="0")
+    newest = max(versions, key=_number, default="0")
     parts = [_HEAD, f"\nRows up to version {newest}.\n"]
     for title, key in _LISTS:
         entries = value[key]

@@ -22,6 +22,7 @@ from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.faults.fault import Fault, find_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Row, Trial
 from kip_conformance.infra.faults.matrix_page import page
+from kip_conformance.infra.faults.published import is_published
 from kip_conformance.infra.judge.verdict import Verdict
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.targets.lab import LabCluster
@@ -91,11 +92,14 @@ def run_faults(lab: LabCluster, faults: Sequence[Fault], out: Path, say: Progres
 
 
 def rows_for(fault: Fault, seed: int | None) -> list[str]:
-    """The rows to judge while a fault is planted: all (an empty list), or with a seed those it touches and a third."""
+    """The rows to judge while a fault is planted: all (an empty list), or with a seed those it touches and a third.
+
+    A third of those that the published matrix has: of newer rows no whole run has said yet what may redden them.
+    """
     if seed is None:
         return []
     touched = {*fault.kills, *fault.may_redden}
-    others = sorted({row for each in find_faults() for row in each.kills} - touched)
+    others = sorted({row for each in find_faults() for row in each.kills if is_published(row)} - touched)
     return sorted(touched | set(random.Random(f"{seed} {fault.name}").sample(others, len(others) // 3)))
 
 

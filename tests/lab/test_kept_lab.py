@@ -77,7 +77,7 @@ def test_every_row_passes_in_every_mode(kept, tmp_path):
 # Rows in which a pod of one node must get a TCP answer from one of the other node at port 8080.
 AFFECTED = {
     *("IDN-04", "IDN-05", "IDN-06", "P2P-02", "P2P-06", "NOD-02", "MTU-02", "PXY-05", "EPT-01", "EPT-02", "AFF-01"),
-    *("SVC-01", "SVC-03", "SVC-07", "SVC-15", "SVC-18"),
+    *("SVC-01", "SVC-03", "SVC-07", "SVC-15", "SVC-18", "HPT-01", "HPT-02", "HPT-05", "HPT-07", "HPT-10"),
 }
 # Rows in which the service proxy may choose an endpoint of the client's own node every time.
 PERHAPS_AFFECTED = {"NPT-01", "NPT-05", "SVC-05", "SVC-10", "SVC-11", "SVC-16"}

@@ -23,6 +23,7 @@ from kip_conformance.fixtures.options import KEEP, add_options
 from kip_conformance.infra import cli
 from kip_conformance.infra.faults.fault import find_faults
 from kip_conformance.infra.faults.listing import page as fault_list
+from kip_conformance.infra.faults.published import PUBLISHED
 from kip_conformance.infra.judge import verdict
 from kip_conformance.infra.lab.binaries.catalogue import known_versions
 from kip_conformance.infra.lab.cni_folder import built_in
@@ -371,6 +372,7 @@ def test_the_kill_matrix_is_of_every_row_and_every_fault_and_its_lists_are_empty
     killed = page.partition("## What kills each check")[2].partition("## The whole matrix")[0]
     made_for = re.search(r"Rows up to version (\S+)\.$", page, re.MULTILINE)
     assert made_for
+    assert made_for[1] == PUBLISHED
     version = tuple(map(int, made_for[1].split(".")))
     rows = {row.id: tuple(map(int, row.since.split("."))) for row in load_requirements().values()}
     nightly = {row.id for row in load_requirements().values() if row.lane == "nightly"}
