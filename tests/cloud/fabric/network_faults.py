@@ -45,6 +45,7 @@ class NetworkFault:
     """`noticed_by` are facts, by name, that must come out otherwise; others may.
 
     `state` makes the defective state of the right one. `here`, `do` and `undo` are a namespace, and shell commands.
+    `within` is how long, in seconds, an answer is waited for.
     """
 
     name: str
@@ -54,6 +55,7 @@ class NetworkFault:
     here: str = ""
     do: str = ""
     undo: str = ""
+    within: float = 1.2
 
     @contextmanager
     def planted(self, fabric: Fabric) -> Iterator[None]:
@@ -174,6 +176,9 @@ FAULTS = (
         here=_ROUTER,
         do=f"{_DEFAULTS.format('blackhole')} do ip route add unreachable default table $t metric 4294967294; done",
         undo=f"{_DEFAULTS.format('unreachable')} do ip route del unreachable default table $t; done",
+        # A message that comes while connect() itself still sends the SYN ends nothing: what draws the next one does,
+        # a SYN sent again after one second and after three. A host is sent one such message a second.
+        within=4.5,
     ),
     NetworkFault(
         "group-rule-not-applied", "a rule of a group lets nobody in", ("group-as-source-udp",),

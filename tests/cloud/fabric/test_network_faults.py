@@ -9,10 +9,8 @@ from .facts import FACTS
 from .network_faults import FAULTS, NetworkFault
 from .packets import Packets
 
-PATIENCE = 1.2
 
-
-def differing(packets: Packets, *, within: float = PATIENCE) -> dict[str, str]:
+def differing(packets: Packets, *, within: float) -> dict[str, str]:
     """The facts that come out otherwise, with what was seen."""
     seen = packets.probe(*(fact.probe for fact in FACTS), within=within)
     return {fact.name: said for fact, said in zip(FACTS, seen, strict=True) if said != fact.expected}
@@ -21,7 +19,7 @@ def differing(packets: Packets, *, within: float = PATIENCE) -> dict[str, str]:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_defect_is_noticed_by_its_facts(fault: NetworkFault, fabric: Fabric, packets: Packets) -> None:
     with fault.planted(fabric):
-        noticed = differing(packets)
+        noticed = differing(packets, within=fault.within)
     assert set(fault.noticed_by) <= set(noticed), f"{fault.sentence}: {noticed}"
 
 
