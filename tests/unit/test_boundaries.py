@@ -69,6 +69,23 @@ def test_everything_is_imported_by_its_full_name(folder):
     assert offenders(folder, *PACKAGED) == []
 
 
+def test_no_test_imports_a_fixture():
+    """It would be a second one: what lives as long as the session would be made, and be in its own way, twice."""
+    found = []
+    for path in sources("tests"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+                beside = path.parent.joinpath(*node.module.split(".")).with_suffix(".py")
+                shared = fixtures_of(beside) & {alias.name for alias in node.names} if beside.exists() else set()
+                found += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(shared)]
+    assert found == []
+
+
+def fixtures_of(path: Path) -> set[str]:
+    functions = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    return {one.name for one in functions if any("fixture" in ast.unparse(mark) for mark in one.decorator_list)}
+
+
 def packaging() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 

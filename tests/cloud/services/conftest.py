@@ -17,7 +17,10 @@ from kip_conformance.infra.cloud.region.world import PublicImages
 from kip_conformance.infra.cloud.start import REGION, ec2_client, region_world, start_cloud
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.control import Control
+from kip_conformance.infra.lab.images.oci import layer_of, write_image
 from kip_conformance.infra.targets.protocol import Completed
+
+from .registry_clients import HOST, skopeo
 
 _RESOLVE = """
 import os, dns.resolver
@@ -160,3 +163,22 @@ def public(region) -> str:
 @pytest.fixture(scope="session")
 def private(region) -> str:
     return region.machine("private")
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory) -> Path:
+    """A small image as an OCI layout."""
+    folder = tmp_path_factory.mktemp("image")
+    (folder / "file").write_bytes(b"of the image\n" * 100_000)
+    layer = layer_of({"file": folder / "file"}, folder / "layer.tar")
+    write_image(folder / "layout", [layer], entrypoint=("/file",), path="/", architecture="amd64")
+    return folder / "layout"
+
+
+@pytest.fixture(scope="session")
+def pushed(region, public, image) -> str:
+    """A repository with the image in it, pushed from a machine."""
+    region.client("ecr").create_repository(repositoryName="team/tested")
+    done = skopeo(region, public, "copy", f"oci:{image}:latest", f"docker://{HOST}/team/tested:1")
+    assert done.returncode == 0, done.stderr.decode()
+    return "team/tested"

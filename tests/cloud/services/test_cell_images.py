@@ -7,9 +7,7 @@ import json
 import pytest
 from kip_conformance.infra.cell import archive
 
-from .test_registry import HOST, image, pushed
-
-__all__ = ["image", "pushed"]  # fixtures that the registry's own tests have, too
+from .registry_clients import HOST
 
 
 @pytest.fixture(scope="module")

@@ -2,62 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
 import pytest
-from kip_conformance.infra.lab.images.oci import layer_of, write_image
 
-HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory) -> Path:
-    """A small image as an OCI layout."""
-    folder = tmp_path_factory.mktemp("image")
-    (folder / "file").write_bytes(b"of the image\n" * 100_000)
-    layer = layer_of({"file": folder / "file"}, folder / "layer.tar")
-    write_image(folder / "layout", [layer], entrypoint=("/file",), path="/", architecture="amd64")
-    return folder / "layout"
-
-
-@pytest.fixture(scope="session")
-def pushed(region, public, image) -> str:
-    """A repository with the image in it, pushed from a machine."""
-    region.client("ecr").create_repository(repositoryName="team/tested")
-    done = skopeo(region, public, "copy", f"oci:{image}:latest", f"docker://{HOST}/team/tested:1")
-    assert done.returncode == 0, done.stderr.decode()
-    return "team/tested"
-
-
-def token(region, access_key: str = "lab") -> str:
-    """What the API gives the holder of an access key: USER:PASSWORD."""
-    import boto3
-
-    ecr = boto3.client(
-        "ecr", endpoint_url=region.url, region_name="eu-central-1", aws_access_key_id=access_key,
-        aws_secret_access_key="any",
-    )  # fmt: skip
-    said = ecr.get_authorization_token()["authorizationData"][0]
-    return base64.b64decode(said["authorizationToken"]).decode()
-
-
-def skopeo(region, machine: str, action: str, *what: str, credentials: str | None = None, timeout: float = 60.0):
-    """On the machine, trusting the lab's authority; each image with the credentials, "" without any."""
-    trusted = region.control.folder.path / "trusted"
-    trusted.mkdir(exist_ok=True)
-    (trusted / "ca.crt").write_bytes(region.ca.read_bytes())
-    given = token(region) if credentials is None else credentials
-    # Else skopeo compresses layers on the way.
-    flags = [*(one for one in what if one.startswith("--")), *(["--preserve-digests"] if action == "copy" else [])]
-    images = [one for one in what if not one.startswith("--")]
-    for one, option in zip(images, ("src-", "dest-") if action == "copy" else ("",), strict=True):
-        if one.startswith("docker://"):
-            flags += [f"--{option}cert-dir", str(trusted)]
-            flags += [f"--{option}creds", given] if given else [f"--{option}no-creds"]
-    argv = ("skopeo", "--insecure-policy", "--command-timeout", f"{timeout:g}s", action, *flags, *images)
-    return region.run(machine, *argv, timeout=timeout + 10)
+from .registry_clients import HOST, skopeo, token
 
 
 def test_an_image_is_pushed_and_pulled_whole(region, public, pushed, image):
