@@ -10,7 +10,7 @@ from typing import Any
 
 from kip_conformance.reports.requirements import load_requirements
 
-__all__ = ["PUBLISHED", "document", "is_published"]
+__all__ = ["PUBLISHED", "document", "published_rows"]
 
 PUBLISHED = "0.1.0"
 """The version of the suite up to which docs/kill-matrix.md has every row."""
@@ -29,10 +29,10 @@ Every fault against every check; `RED` is a fail, `err` a harness-error, `.` a p
 """
 
 
-def is_published(row: str) -> bool:
-    """Whether the published matrix has this row, by its id."""
-    known = load_requirements()
-    return row in known and _number(known[row].since) <= _number(PUBLISHED)
+def published_rows() -> frozenset[str]:
+    """The ids of all rows that are old enough for the published matrix."""
+    rows = load_requirements().values()
+    return frozenset(row.id for row in rows if _number(row.since) <= _number(PUBLISHED))
 
 
 def _number(version: str) -> tuple[int, ...]:

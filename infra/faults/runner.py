@@ -22,7 +22,7 @@ from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.faults.fault import Fault, find_faults
 from kip_conformance.infra.faults.matrix import KillMatrix, Row, Trial
 from kip_conformance.infra.faults.matrix_page import page
-from kip_conformance.infra.faults.published import is_published
+from kip_conformance.infra.faults.published import published_rows
 from kip_conformance.infra.judge.verdict import Verdict
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.targets.lab import LabCluster
@@ -99,7 +99,7 @@ def rows_for(fault: Fault, seed: int | None) -> list[str]:
     if seed is None:
         return []
     touched = {*fault.kills, *fault.may_redden}
-    others = sorted({row for each in find_faults() for row in each.kills if is_published(row)} - touched)
+    others = sorted({row for each in find_faults() for row in each.kills} & published_rows() - touched)
     return sorted(touched | set(random.Random(f"{seed} {fault.name}").sample(others, len(others) // 3)))
 
 
