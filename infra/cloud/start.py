@@ -18,6 +18,7 @@ __all__ = [
     "REGION",
     "change_outside",
     "client_environment",
+    "cloud_client",
     "ec2_client",
     "machine_environment",
     "region_world",
@@ -28,6 +29,7 @@ __all__ = [
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 _NETWORK = "cloud-network"
+_ANYBODY = (f"AWS_DEFAULT_REGION={REGION}", "AWS_ACCESS_KEY_ID=lab", "AWS_SECRET_ACCESS_KEY=lab")
 
 
 def start_cloud(control: Control, around: Outside | None = None) -> str:
@@ -83,31 +85,26 @@ def start_network(control: Control, url: str) -> None:
 
 def client_environment(url: str) -> tuple[str, ...]:
     """What any client of the cloud's API needs in its environment, as NAME=value; any credentials do."""
-    return (
-        f"AWS_ENDPOINT_URL={url}",
-        f"AWS_DEFAULT_REGION={REGION}",
-        "AWS_ACCESS_KEY_ID=lab",
-        "AWS_SECRET_ACCESS_KEY=lab",
-    )
+    return (f"AWS_ENDPOINT_URL={url}", *_ANYBODY)
 
 
 def machine_environment(folder: LabFolder) -> tuple[str, ...]:
     """The same for a program on a machine of the cloud, which finds the services by their own names."""
-    return (
-        f"AWS_CA_BUNDLE={folder.pki / 'ca.crt'}",
-        f"AWS_DEFAULT_REGION={REGION}",
-        "AWS_ACCESS_KEY_ID=lab",
-        "AWS_SECRET_ACCESS_KEY=lab",
-    )
+    return (f"AWS_CA_BUNDLE={folder.pki / 'ca.crt'}", *_ANYBODY)
 
 
 def ec2_client(url: str) -> Any:
-    """A boto3 client of the API: any credentials do, and the caller's own are not used."""
+    """A boto3 client of EC2."""
+    return cloud_client("ec2", url)
+
+
+def cloud_client(service: str, url: str) -> Any:
+    """A boto3 client of one of the API's services: any credentials do, and the caller's own are not used."""
     import boto3
     from botocore.config import Config
 
     return boto3.client(
-        "ec2",
+        service,
         endpoint_url=url,
         region_name=REGION,
         aws_access_key_id="lab",

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.lab.plan import NODES
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine, Place
 
 __all__ = [
+    "dropped_untranslated",
     "inside_pod",
     "nft_table",
     "place",
     "pod_range",
     "rewritten_file",
-    "run_checked",
     "run_in_pod",
     "signal_prober",
 ]
@@ -31,14 +33,6 @@ def place(lab: LabCluster, name: str) -> Place:
 def pod_range(machine: str) -> str:
     """The range of a node's pods."""
     return next(node.pod_cidr for node in NODES if node.name == machine)
-
-
-def run_checked(machine: Machine, argv: list[str], *, stdin: bytes = b"") -> bytes:
-    """Output of a command that must succeed. Raises HarnessError with what it said."""
-    done = machine.run(argv, stdin=stdin)
-    if done.returncode != 0:
-        raise HarnessError(f"{machine.name}: {' '.join(argv)} failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
 
 
 def run_in_pod(lab: LabCluster, pod: Place, argv: list[str]) -> bytes:
@@ -95,3 +89,16 @@ def inside_pod(machine: Machine, address: str) -> tuple[str, ...]:
     if done.returncode != 0 or not namespace:
         raise HarnessError(f"{machine.name}: no pod's network namespace has {json.dumps(address)}")
     return ("nsenter", f"--net={namespace}")
+
+
+def dropped_untranslated(machine: Machine, match: str) -> AbstractContextManager[None]:
+    """What matches is dropped, from others and from the machine itself, before a service proxy translates it.
+
+    New flows alone: a masquerade chooses any source port, and a reply to that is not what a rule by numbers means.
+    """
+    rule = f"ct state new {match} drop"
+    chains = (
+        f"chain prerouting {{ type filter hook prerouting priority mangle; policy accept; {rule}; }}\n"
+        f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
+    )
+    return nft_table(machine, chains)

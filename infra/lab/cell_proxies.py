@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kip_conformance.infra.cell.paths import RUN
-from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.lab.machine import LabMachine
+from kip_conformance.infra.machines.commands import run_checked
 
 __all__ = ["CellProxies"]
 
@@ -31,7 +31,8 @@ class CellProxies:
             # The agent's settings too: an agent that starts again begins with them.
             for path, key in ((_SETTINGS, "proxy_mode"), (_CONFIG, "mode")):
                 told = {**json.loads(machine.read(path)), key: mode}
-                _run(machine, ["sh", "-c", f"umask 077; cat > {path}.new && mv {path}.new {path}"], json.dumps(told))
+                write = f"umask 077; cat > {path}.new && mv {path}.new {path}"
+                run_checked(machine, ["sh", "-c", write], stdin=json.dumps(told).encode())
             self._signal(machine, "KILL")
 
     @contextlib.contextmanager
@@ -47,10 +48,4 @@ class CellProxies:
 
     @staticmethod
     def _signal(machine: LabMachine, name: str) -> None:
-        _run(machine, ["sh", "-c", f'kill -{name} "$(cat {_PID})"'])
-
-
-def _run(machine: LabMachine, argv: list[str], stdin: str = "") -> None:
-    done = machine.run(argv, stdin=stdin.encode())
-    if done.returncode != 0:
-        raise HarnessError(f"{machine.name}: {' '.join(argv)}: {done.stderr.decode(errors='replace').strip()}")
+        run_checked(machine, ["sh", "-c", f'kill -{name} "$(cat {_PID})"'])

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from kip_conformance.infra import provider
 from kip_conformance.infra.cell import archive
-from kip_conformance.infra.cloud.start import REGION, machine_environment
+from kip_conformance.infra.cloud.start import REGION, cloud_client, machine_environment
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.attempts import Attempts
@@ -76,18 +76,8 @@ def providers_of(places: Iterable[PlannedPlace | Place]) -> tuple[LabProvider, .
 
 def offer_agent(cloud: str, folder: Path) -> dict[str, str]:
     """Pack the agent and put it into a bucket that everybody may read; returns `cells.itzo` of provider.yaml."""
-    import boto3
-    from botocore.config import Config
-
     path, digest = archive.build(folder)
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=cloud,
-        region_name=REGION,
-        aws_access_key_id="lab",
-        aws_secret_access_key="lab",
-        config=Config(proxies={}),
-    )
+    s3 = cloud_client("s3", cloud)
     s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=_BUCKET, Key=path.name, Body=path.read_bytes(), ACL="public-read")
     return {"url": f"http://{_BUCKET}.s3.{REGION}.amazonaws.com", "version": archive.version(), "sha256": digest}

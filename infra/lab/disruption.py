@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.protocol import Machine
 
 __all__ = ["cut_off"]
 
 _TABLE = "kip_disruption"
+_NFT = ("nft", "-f", "-")
 
 
 @contextmanager
@@ -25,14 +26,8 @@ def cut_off(machine: Machine, address: str, port: int) -> Iterator[None]:
         f"chain {hook} {{ type filter hook {hook} priority -300; policy accept; {rules}; }}"
         for hook, rules in {"output": there, "input": back, "forward": f"{there}; {back}"}.items()
     )
-    _nft(machine, f"table ip {_TABLE} {{\n{chains}\n}}\n")
+    run_checked(machine, _NFT, stdin=f"table ip {_TABLE} {{\n{chains}\n}}\n".encode())
     try:
         yield
     finally:
-        _nft(machine, f"delete table ip {_TABLE}\n")
-
-
-def _nft(machine: Machine, text: str) -> None:
-    done = machine.run(["nft", "-f", "-"], stdin=text.encode())
-    if done.returncode != 0:
-        raise HarnessError(f"{machine.name}: nft: {done.stderr.decode(errors='replace').strip()}")
+        run_checked(machine, _NFT, stdin=f"delete table ip {_TABLE}\n".encode())

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from kip_conformance.infra.cell.quantities import quantity
 from kip_conformance.infra.errors import UsageError
-from kip_conformance.infra.provider.quantities import quantity
 from kip_conformance.infra.provider.strict_yaml import named, read_yaml
 
 __all__ = ["BootImageSpec", "Cells", "Config", "HealthCheck", "Itzo", "load_config", "parse_config"]

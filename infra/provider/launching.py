@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kip_conformance.infra.cell.quantities import quantity
 from kip_conformance.infra.cell.user_data import CellSettings, render
 from kip_conformance.infra.provider.cells_told import CellsTold
 from kip_conformance.infra.provider.cloud import Cloud, CloudRefusal
@@ -34,7 +35,6 @@ from kip_conformance.infra.provider.groups import ensure_group, tag_list, wanted
 from kip_conformance.infra.provider.identity import Identity
 from kip_conformance.infra.provider.kube_client import Object
 from kip_conformance.infra.provider.placement import AddressPicker, Place, is_public, table_of, vpc_ranges
-from kip_conformance.infra.provider.quantities import quantity
 from kip_conformance.infra.provider.wishes import Wishes
 
 __all__ = ["Launcher"]

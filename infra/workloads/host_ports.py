@@ -15,9 +15,13 @@ from kip_conformance.infra.targets.protocol import Place, Protocol4
 from kip_conformance.infra.workloads.pods import PodPlan
 from kip_conformance.infra.workloads.reading import ClusterReader
 
-__all__ = ["LOOPBACK", "HostPort", "HostPorts"]
+__all__ = ["LOOPBACK", "MAPPED", "MAPPED_RANGE", "HostPort", "HostPorts"]
 
 LOOPBACK = "127.0.0.1"
+MAPPED = range(25000, 26000)
+"""The numbers of HostPorts that lead to pods, apart from those that pods in the host network listen on."""
+MAPPED_RANGE = f"{MAPPED.start}-{MAPPED.stop - 1}"
+"""The same as rules of nftables have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import run_checked
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.node import NodeFiles
 from kip_conformance.infra.lab.plan import NODES, PLAN
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 
 _IPAM = "host-local"

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import run_checked, run_in_pod
+from kip_conformance.infra.faults.tampering import run_in_pod
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Place
 

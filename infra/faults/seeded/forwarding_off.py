@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
-from kip_conformance.infra.faults.tampering import place, run_checked
+from kip_conformance.infra.faults.tampering import place
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import nft_table
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
@@ -13,9 +14,9 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     # a client's packet from a reply to one whose source port was chosen by a masquerade, which may be any.
     chains = (
         "chain prerouting { type filter hook prerouting priority raw - 10; policy accept;"
-        f" ip daddr {address} tcp dport 25000-25999 tcp sport 32768-60999 ip daddr set 127.0.0.1; }}\n"
+        f" ip daddr {address} tcp dport {MAPPED_RANGE} tcp sport 32768-60999 ip daddr set 127.0.0.1; }}\n"
         "chain postrouting { type filter hook postrouting priority srcnat + 100; policy accept;"
-        f" ip saddr 127.0.0.1 ip daddr != 127.0.0.1 tcp sport 25000-25999 ip saddr set {address}; }}"
+        f" ip saddr 127.0.0.1 ip daddr != 127.0.0.1 tcp sport {MAPPED_RANGE} ip saddr set {address}; }}"
     )
     return nft_table(lab.machines["node-b"], chains)
 

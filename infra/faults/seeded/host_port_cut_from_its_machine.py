@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import nft_table
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     address = lab.machines["node-a"].addresses[0]
-    rule = f"ip daddr {{ {address}, 127.0.0.1 }} meta l4proto {{ tcp, udp }} th dport 25000-25999 drop"
+    rule = f"ip daddr {{ {address}, 127.0.0.1 }} meta l4proto {{ tcp, udp }} th dport {MAPPED_RANGE} drop"
     # Before it is translated (priority -100), and replies of others do not come here: they are forwarded.
     chain = f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
     return nft_table(lab.machines["node-a"], chain)

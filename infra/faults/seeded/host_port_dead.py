@@ -3,19 +3,16 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import nft_table
+from kip_conformance.infra.faults.tampering import dropped_untranslated
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     address = lab.machines["node-b"].addresses[0]
     # Below NodePorts, and the numbers alone that rows give to HostPorts.
-    rule = f"ct state new ip daddr {{ {address}, 127.0.0.1 }} meta l4proto {{ tcp, udp }} th dport 25000-25999 drop"
-    chains = (
-        f"chain prerouting {{ type filter hook prerouting priority mangle; policy accept; {rule}; }}\n"
-        f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
-    )
-    return nft_table(lab.machines["node-b"], chains)
+    match = f"ip daddr {{ {address}, 127.0.0.1 }} meta l4proto {{ tcp, udp }} th dport {MAPPED_RANGE}"
+    return dropped_untranslated(lab.machines["node-b"], match)
 
 
 FAULT = Fault(

@@ -5,12 +5,13 @@ from contextlib import AbstractContextManager
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     chain = (
         "chain prerouting { type nat hook prerouting priority dstnat - 5; policy accept;"
-        f" ip daddr {pod_range('node-a')} tcp dport 25000-25999 dnat to :8080; }}"
+        f" ip daddr {pod_range('node-a')} tcp dport {MAPPED_RANGE} dnat to :8080; }}"
     )
     return nft_table(lab.machines["node-a"], chain)
 

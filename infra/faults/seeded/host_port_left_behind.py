@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.faults.tampering import nft_table, place
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
@@ -13,7 +14,7 @@ def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     # After the translation of HostPorts that are there: a packet that it translated does not come here.
     chain = (
         "chain prerouting { type nat hook prerouting priority dstnat + 5; policy accept;"
-        f" ip daddr {address} tcp dport 25000-25999 dnat to {old.address}:{old.ports[0]}; }}"
+        f" ip daddr {address} tcp dport {MAPPED_RANGE} dnat to {old.address}:{old.ports[0]}; }}"
     )
     return nft_table(lab.machines["node-b"], chain)
 

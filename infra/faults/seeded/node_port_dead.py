@@ -3,19 +3,14 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import nft_table
+from kip_conformance.infra.faults.tampering import dropped_untranslated
 from kip_conformance.infra.targets.lab import LabCluster
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     address = lab.machines["node-b"].addresses[0]
-    # New flows alone: a masquerade may choose a source port in this range, and replies to that are none of NodePort's.
-    rule = f"ct state new ip daddr {address} meta l4proto {{ tcp, udp }} th dport 30000-32767 drop"
-    chains = (
-        f"chain prerouting {{ type filter hook prerouting priority mangle; policy accept; {rule}; }}\n"
-        f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
-    )
-    return nft_table(lab.machines["node-b"], chains)
+    match = f"ip daddr {address} meta l4proto {{ tcp, udp }} th dport 30000-32767"
+    return dropped_untranslated(lab.machines["node-b"], match)
 
 
 FAULT = Fault(

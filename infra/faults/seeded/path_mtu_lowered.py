@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import pod_range, run_checked
+from kip_conformance.infra.faults.tampering import pod_range
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 
 _MTU = "1400"

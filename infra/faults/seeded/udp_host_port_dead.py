@@ -3,18 +3,15 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import nft_table
+from kip_conformance.infra.faults.tampering import dropped_untranslated
 from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.workloads.host_ports import MAPPED_RANGE
 
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     address = lab.machines["node-a"].addresses[0]
-    rule = f"ct state new ip daddr {address} udp dport 25000-25999 drop"
-    chains = (
-        f"chain prerouting {{ type filter hook prerouting priority mangle; policy accept; {rule}; }}\n"
-        f"chain output {{ type filter hook output priority mangle; policy accept; {rule}; }}"
-    )
-    return nft_table(lab.machines["node-a"], chains)
+    match = f"ip daddr {address} udp dport {MAPPED_RANGE}"
+    return dropped_untranslated(lab.machines["node-a"], match)
 
 
 FAULT = Fault(

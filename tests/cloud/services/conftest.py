@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.region.world import PublicImages
-from kip_conformance.infra.cloud.start import REGION, ec2_client, region_world, start_cloud
+from kip_conformance.infra.cloud.start import REGION, cloud_client, ec2_client, region_world, start_cloud
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.images.oci import layer_of, write_image
@@ -108,11 +108,7 @@ class Region:
 
     def client(self, service: str) -> Any:
         """A client on this host, as the operator's."""
-        import boto3
-
-        return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="lab", aws_secret_access_key="lab"
-        )
+        return cloud_client(service, self.url)
 
     def run(self, machine: str, *argv: str, timeout: float = 30.0, **env: str) -> Completed:
         """A program on a machine, with what docs/cloud.md says that it needs in its environment."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kip_conformance.infra.cell.quantities import quantity
 from kip_conformance.infra.errors import UsageError
 from kip_conformance.infra.provider.config import Config, load_config, parse_config
-from kip_conformance.infra.provider.quantities import quantity
 
 ORIGIN = Path("provider.yaml")
 FULL = """\
