@@ -22,7 +22,8 @@ conformance: ## Stand up a lab and judge it (root, Debian 12); ARGS go to pytest
 test: ## Test this software itself: make check, then the tests that use a lab (root, Debian 12)
 	@infra/setup/prepare lab
 	@$(MAKE) check
-	@$(python) -m pytest tests/lab tests/cloud tests/provider tests/meta $(ARGS)
+	@$(python) -m pytest tests/meta tests/lab tests/cloud tests/provider \
+		-n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: env ## ruff, mypy and the unit tests: seconds, no root

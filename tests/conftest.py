@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+from typing import Any
+
 import pytest
 
 # Here and not beside its users: pytest takes the line from the conftest of a whole run's first folder only.
@@ -22,3 +25,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers take whole files, in the order of the command line; whole folders where these share one world."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class ByWorld(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return world_of(nodeid)
+
+    return ByWorld(config, log)
+
+
+def world_of(nodeid: str) -> str:
+    """The folder of a test, if its conftest.py makes something that lives as long as the session; else its file."""
+    file = PurePosixPath(nodeid.partition("::")[0])
+    has_world = file.is_relative_to("tests/cloud") or file.is_relative_to("tests/provider")
+    return str(file.parent if has_world else file)

@@ -81,6 +81,14 @@ def test_no_test_imports_a_fixture():
     assert found == []
 
 
+def test_workers_take_the_tests_of_one_world_together():
+    from tests.conftest import world_of
+
+    assert world_of("tests/cloud/cell/test_life.py::test_it[a]") == "tests/cloud/cell"
+    assert world_of("tests/provider/test_wishes.py::test_it") == "tests/provider"
+    assert world_of("tests/lab/test_fabric.py::test_it") == "tests/lab/test_fabric.py"
+
+
 def fixtures_of(path: Path) -> set[str]:
     functions = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
     return {one.name for one in functions if any("fixture" in ast.unparse(mark) for mark in one.decorator_list)}
