@@ -14,8 +14,7 @@ import pytest
 from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import LabCluster, LabTarget, remove_lab
-from kip_conformance.infra.targets.options import TargetOptions
+from kip_conformance.infra.targets.lab import remove_lab
 
 # What changes by itself on any machine, or counts instead of setting.
 _RESTLESS = re.compile(
@@ -113,15 +112,6 @@ def bare_lab() -> Iterator[Control]:
     yield control
     os.close(lifeline)
     remove_lab(folder)
-
-
-@pytest.fixture(scope="session")
-def lab() -> Iterator[LabCluster]:
-    """A whole lab, shared by every test of this session that leaves it as it found it."""
-    target = LabTarget(TargetOptions(new_run_id()))
-    cluster = target.up(lambda line: print(line, file=sys.stderr))
-    yield cluster
-    target.down(cluster.description)
 
 
 def suites_command(*arguments: str) -> list[str]:

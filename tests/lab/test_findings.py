@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from kip_conformance.infra.findings.finding import Finding
 from kip_conformance.infra.findings.scene import Case, Deadline, Scene
 from kip_conformance.infra.findings.walk import walk
 from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.probe.choice import worst
 from kip_conformance.infra.probe.probe_target import ProbeTarget
-from kip_conformance.infra.targets.lab import LabCluster
+from kip_conformance.infra.targets.lab import LabCluster, LabTarget
+from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.protocol import Protocol4
 from kip_conformance.infra.workloads.services import Services
 
@@ -90,6 +93,15 @@ DEFECTS = {
         "client machine on node-a", "node", "dropped the SYN on its way out", client="host-a",
     ),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabCluster]:
+    """A whole lab, which each test leaves as it found it; one that idles costs the tests after these a quarter core."""
+    target = LabTarget(TargetOptions(new_run_id()))
+    cluster = target.up(lambda line: print(line, file=sys.stderr))
+    yield cluster
+    target.down(cluster.description)
 
 
 @contextmanager

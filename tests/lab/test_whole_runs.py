@@ -65,7 +65,7 @@ def test_two_labs_at_once_do_not_collide(tmp_path, monkeypatch):
     with tempfile.TemporaryDirectory(prefix="kip-") as state:
         monkeypatch.setenv("KIP_STATE", f"{state}/s")  # others may have labs in the usual one
         judge_two_at_once(tmp_path)
-        assert not lab_folders()
+        assert not list(lab_folders())
 
 
 def judge_two_at_once(tmp_path):
