@@ -19,6 +19,21 @@ from .conftest import assert_nothing_left, host_state, suites_command, wait_unti
 _CHANCE = random.Random(20261121)
 MOMENTS = [_CHANCE.uniform(start, start + 3) for start in (0.3, 3.3, 6.3, 9.3, 12.3)]
 
+# One of each kind: pods of its own, HostPorts, hosts, captures, settings read, a changed and a restarted proxy, DNS.
+EVERY_WAY = (
+    "IDN-09",
+    "P2P-02",
+    "N2P-01",
+    "HPT-01",
+    "MTU-02",
+    "PXY-05",
+    "PXY-03",
+    "SVC-05",
+    "NPT-01",
+    "DNS-01",
+    "CNI-02",
+)
+
 
 def start_run(tmp_path, workers="2", *options) -> subprocess.Popen[bytes]:
     """A whole run, lab and all, in a session of its own."""
@@ -86,7 +101,8 @@ def test_a_run_that_is_told_to_stop_tears_its_lab_down(tmp_path, unchanged_host,
 
 
 def test_a_whole_run_leaves_the_host_as_it_was(tmp_path, unchanged_host):
-    run = start_run(tmp_path, "2", "--proxy-mode", "iptables")
+    rows = [part for identifier in EVERY_WAY for part in ("--requirement", identifier)]
+    run = start_run(tmp_path, "2", *rows)
     wait_until(lambda: b"] pass" in (tmp_path / "output.txt").read_bytes(), within=60, what="the run never began")
     (run_id,) = labs_now()
 

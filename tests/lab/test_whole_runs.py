@@ -18,6 +18,10 @@ from .conftest import suites_command
 SHARED = ("IDN-01", "IDN-04", "P2P-02", "P2P-03", "N2P-01", "N2P-07", "CNI-04", "SVC-01", "PXY-05", "NPT-01", "DNS-01")
 
 
+def rows_of(*identifiers: str) -> list[str]:
+    return [part for identifier in identifiers for part in ("--requirement", identifier)]
+
+
 def run_suites(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
@@ -56,7 +60,7 @@ def vendor_folder(tmp_path):
 
 
 def test_a_vendors_cni_folder_is_judged(tmp_path, vendor_folder):
-    run = run_suites(tmp_path / "run", "--cni", str(vendor_folder), "--proxy-mode", "nftables")
+    run = run_suites(tmp_path / "run", "--cni", str(vendor_folder), *rows_of(*SHARED, "CNI-01", "CNI-02", "HPT-01"))
 
     assert passed(run, tmp_path / "run")["cni"] == "vendor-cni"
 
@@ -69,8 +73,7 @@ def test_two_labs_at_once_do_not_collide(tmp_path, monkeypatch):
 
 
 def judge_two_at_once(tmp_path):
-    rows = [part for identifier in SHARED for part in ("--requirement", identifier)]
-    runs = [(run_suites(tmp_path / name, *rows), tmp_path / name) for name in ("one", "two")]
+    runs = [(run_suites(tmp_path / name, *rows_of(*SHARED)), tmp_path / name) for name in ("one", "two")]
 
     for run, folder in runs:
         passed(run, folder)
