@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from kip_conformance.infra.errors import KipError
+from kip_conformance.infra.errors import KipError, UsageError
 from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
 from kip_conformance.infra.faults.runner import Scope, run_faults, write_matrix
 from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.targets.lab import LabTarget
 from kip_conformance.infra.targets.options import TargetOptions
+from kip_conformance.infra.targets.plan import planned_places
+
+_ON_CELLS = ("cell-a", "cell-b", "cell-private")
+"""The places of the lab that faults of cells are planted in."""
 
 
 def main() -> int:
@@ -37,11 +41,18 @@ def main() -> int:
     parser.add_argument(
         "--resume", action="store_true", help="keep what a run before judged in --out, and judge the rest"
     )
+    parser.add_argument(
+        "--cells", action="store_true", help="the faults of cells, in a lab with cells; without it, all others"
+    )
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        faults = find_faults(options.fault)
+        faults = [fault for fault in find_faults(options.fault) if fault.on_cells == options.cells]
+        if not faults:
+            raise UsageError(
+                f"{', '.join(options.fault)}: planted {'without' if options.cells else 'with'} --cells only"
+            )
         if options.sample is not None:
             faults = sample_faults(faults, options.sample, options.seed)
             _say(f"seed {options.seed}: {', '.join(fault.name for fault in faults)}")
@@ -59,7 +70,8 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, faults: Sequence[Fault]) -> int:
-    target = LabTarget(TargetOptions(new_run_id(), options.kubernetes))
+    places = planned_places(_ON_CELLS if options.cells else ())
+    target = LabTarget(TargetOptions(new_run_id(), options.kubernetes, places=places))
     lab = target.up(_say)
     try:
         matrix = run_faults(

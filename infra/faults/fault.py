@@ -26,7 +26,7 @@ class Fault:
     green, at default budgets; `may_redden` excuses rows whose subject is what was broken. `blinds`: what takes away too
     what the harness sees with, so that any row outside of `kills` may be a harness-error.
     `every_mode`: the fault touches Services, so that it is run in each proxy mode and not only in the first. `options`
-    are further options of the run of the suites.
+    are further options of the run of the suites. `on_cells`: it is planted in a lab with places on cells.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Fault:
     blinds: bool = False
     every_mode: bool = False
     options: tuple[str, ...] = ()
+    on_cells: bool = False
 
     @property
     def is_defect(self) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "lacks_account",
     "offer_agent",
     "providers_of",
+    "restart_providers",
     "start_cells",
 ]
 
@@ -190,6 +191,11 @@ def change_mode(control: Control, mode: str) -> None:
     told = yaml.safe_load(config.read_text())
     told["cells"]["cellConfig"]["proxyMode"] = mode
     config.write_text(yaml.safe_dump(told))
+    restart_providers(control)
+
+
+def restart_providers(control: Control) -> None:
+    """End the providers and start them again, with what provider.yaml says now; returns when they answer."""
     ours = [one.host for one in PROVIDERS if (control.folder.machine(one.host.name) / _COMMAND).exists()]
     for host in ours:
         control.end_daemon(host.name, _DAEMON)

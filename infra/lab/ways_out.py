@@ -21,9 +21,12 @@ def make_ways_out(ec2: Any, plan: LabPlan, made: LabVpc) -> str:
     # Private DNS of an endpoint asks for both (AWS PrivateLink Guide, "Access an AWS service").
     ec2.modify_vpc_attribute(VpcId=made.vpc, EnableDnsHostnames={"Value": True})
     ec2.create_vpc_endpoint(
-        VpcId=made.vpc, ServiceName=f"com.amazonaws.{region}.s3", RouteTableIds=[made.tables["private-a"]],
+        VpcId=made.vpc,
+        ServiceName=f"com.amazonaws.{region}.s3",
+        # In the public subnets, too: a cell without a public address fetches its agent from S3.
+        RouteTableIds=[made.tables["private-a"], made.tables["public"]],
         TagSpecifications=named("vpc-endpoint", "s3"),
-    )  # fmt: skip
+    )
     group = ec2.create_security_group(VpcId=made.vpc, GroupName="endpoints", Description="who may use endpoints")
     ec2.authorize_security_group_ingress(
         GroupId=group["GroupId"],

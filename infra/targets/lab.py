@@ -74,6 +74,9 @@ FEATURES = (
     "udp",
 )
 
+_ABOUT_CELLS = ("cells", "cloud-readable")
+"""What it declares as well when there are places on cells."""
+
 
 class LabCluster:
     """A running lab; see Cluster in infra/targets/protocol.py."""
@@ -221,7 +224,7 @@ class LabTarget:
             kubeconfig=str(folder.kubeconfig),
             places=tuple(places),
             modes=self.options.modes,
-            features=FEATURES,
+            features=(*FEATURES, *(_ABOUT_CELLS if any(place.node for place in places) else ())),
             versions={**tools.versions, "kernel": os.uname().release, "cni": self.cni.name},
             details={
                 "kube-proxy": str(tools["kube-proxy"]),

@@ -51,6 +51,7 @@ class PodPlan:
     is_host_network: bool = False
     container: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     sidecars: tuple[Sidecar, ...] = ()
 
 
@@ -215,6 +216,7 @@ class Pods:
                 "name": plan.name,
                 "namespace": self.namespace,
                 "labels": {"kip-conformance/place": plan.name, **self._labels, **plan.labels},
+                "annotations": dict(plan.annotations),
             },
             "spec": {
                 "nodeName": self._nodes.get(plan.machine, plan.machine),

@@ -18,6 +18,10 @@ from .conftest import suites_command
 SHARED = ("IDN-01", "IDN-04", "P2P-02", "P2P-03", "N2P-01", "N2P-07", "CNI-04", "SVC-01", "PXY-05", "NPT-01", "DNS-01")
 
 
+# What another machine, another agent and another service proxy could get wrong; HPT-01 makes pods of its own.
+ON_CELLS = ("IDN-02", "IDN-04", "P2P-02", "N2P-07", "SVC-01", "HPT-01", "PXY-05")
+
+
 def rows_of(*identifiers: str) -> list[str]:
     return [part for identifier in identifiers for part in ("--requirement", identifier)]
 
@@ -77,6 +81,24 @@ def judge_two_at_once(tmp_path):
 
     for run, folder in runs:
         passed(run, folder)
+
+
+def test_cells_are_judged_like_nodes_in_both_proxy_modes(tmp_path):
+    run = run_suites(tmp_path / "run", "--kip-places", "cell-a,cell-private", *rows_of(*ON_CELLS))
+
+    passed(run, tmp_path / "run")
+    report = yaml.safe_load((tmp_path / "run" / "out" / "report.yaml").read_text())
+    cases = {
+        (row["requirement"], row.get("mode", ""), case)
+        for row in report["rows"]
+        for item in row["items"]
+        for grid in item["grids"]
+        for case in grid["passedCases"]
+    }
+    assert ("IDN-04", "", "cell-a-to-node-b") in cases
+    assert ("IDN-04", "", "node-a-to-cell-private") in cases
+    for mode in ("iptables", "nftables"):
+        assert ("SVC-01", mode, "cell-private-to-clusterip") in cases
 
 
 @pytest.mark.nightly
