@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.tampering import run_checked
+from kip_conformance.infra.machines.commands import run_checked
 from kip_conformance.infra.targets.lab import LabCluster
 
 
