@@ -7,14 +7,16 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import remove_lab
+from kip_conformance.infra.targets.lab import FEATURES, remove_lab
+from kip_conformance.reports.requirements import load_requirements
 
 # What changes by itself on any machine, or counts instead of setting.
 _RESTLESS = re.compile(
@@ -117,3 +119,17 @@ def bare_lab() -> Iterator[Control]:
 def suites_command(*arguments: str) -> list[str]:
     """The suites as a user runs them, in a process of its own."""
     return [sys.executable, "-m", "pytest", "--pyargs", "kip_conformance.suites", "-p", "no:cacheprovider", *arguments]
+
+
+def surprises(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Of a report's rows on a lab that names no further places: those that were not as green as they should be.
+
+    What needs a feature that such a lab does not declare is to be not-runnable, and all else to pass.
+    """
+    known = load_requirements()
+    found = {}
+    for row in rows:
+        is_declared = set(known[row["requirement"]].features) <= set(FEATURES)
+        if row["verdict"] != ("pass" if is_declared else "not-runnable"):
+            found[f"{row['requirement']} {row.get('mode', '')}".strip()] = row["verdict"]
+    return found

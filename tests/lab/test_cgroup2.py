@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from .conftest import surprises
 from .guest.machine import GuestRun, Machine, provide
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ exit $code
     assert run.code == 0
     assert "cgroups: v2" in run.console
     report = yaml.safe_load((run.out / "report" / "report.yaml").read_text())
-    assert {row["verdict"] for row in report["rows"]} == {"pass"}
+    assert (bool(report["rows"]), surprises(report["rows"])) == (True, {})
     # The pods were where a lab on v2 has them, with the controllers that kubelet limits them by, and went with the lab.
     groups = dict(line.rsplit(" ", 1) for line in (run.out / "groups").read_text().splitlines())
     for node in ("node-a", "node-b"):
