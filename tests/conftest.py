@@ -42,7 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def world_of(nodeid: str) -> str:
-    """The folder of a test, if its conftest.py makes something that lives as long as the session; else its file."""
+    """What one worker runs whole: a folder of tests of the cloud or the provider, which share a world; else a file."""
     file = PurePosixPath(nodeid.partition("::")[0])
     has_world = file.is_relative_to("tests/cloud") or file.is_relative_to("tests/provider")
     return str(file.parent if has_world else file)

@@ -1,16 +1,15 @@
 """Pods of virtual nodes that ask for the host network get a network namespace of their own."""
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from kip_conformance.infra.faults.admission import rewritten_objects
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.targets.lab import LabCluster
 
 
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    with rewritten_objects(
+def _plant(lab: LabCluster) -> AbstractContextManager[Any]:
+    return rewritten_objects(
         lab,
         "pods",
         ['[JSONPatch{op: "remove", path: "/spec/hostNetwork"}]'],
@@ -18,8 +17,7 @@ def _plant(lab: LabCluster) -> Iterator[None]:
             "has(object.spec.hostNetwork) && object.spec.hostNetwork",
             'has(object.spec.nodeName) && object.spec.nodeName.startsWith("kip-")',
         ],
-    ):
-        yield
+    )
 
 
 FAULT = Fault(

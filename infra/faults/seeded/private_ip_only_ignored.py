@@ -1,22 +1,20 @@
 """The annotation private-ip-only is lost on the way to the provider."""
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from kip_conformance.infra.faults.admission import rewritten_objects
 from kip_conformance.infra.faults.fault import Fault
 from kip_conformance.infra.targets.lab import LabCluster
 
 
-@contextlib.contextmanager
-def _plant(lab: LabCluster) -> Iterator[None]:
-    with rewritten_objects(
+def _plant(lab: LabCluster) -> AbstractContextManager[Any]:
+    return rewritten_objects(
         lab,
         "pods",
         ['[JSONPatch{op: "remove", path: "/metadata/annotations/pod.elotl.co~1private-ip-only"}]'],
         only=['has(object.metadata.annotations) && "pod.elotl.co/private-ip-only" in object.metadata.annotations'],
-    ):
-        yield
+    )
 
 
 FAULT = Fault(
