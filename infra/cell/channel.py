@@ -18,13 +18,26 @@ from kip_conformance.infra.cell.http import Request
 from kip_conformance.infra.cell.problems import Refused
 from kip_conformance.infra.cell.websocket import BINARY, CLOSE, PING, PONG, TEXT, Frames, frame, handshake
 
-__all__ = ["ERROR", "RESIZE", "STDERR", "STDIN", "STDOUT", "V4", "V5", "Channel", "exit_status", "failure_status"]
+__all__ = [
+    "ERROR",
+    "FULL",
+    "RESIZE",
+    "STDERR",
+    "STDIN",
+    "STDOUT",
+    "V4",
+    "V5",
+    "Channel",
+    "exit_status",
+    "failure_status",
+]
 
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
 STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 _CLOSES = 255
-_FULL = 1 << 20
-"""Bytes that wait to be sent before nothing more is taken from the pod."""
+FULL = 1 << 20
+"""Bytes that wait to be sent before nothing more is taken from the pod, and the other way."""
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _PING_EVERY, _PATIENCE, _CLOSING = 30.0, 90.0, 5.0
 """Seconds."""
 
@@ -42,6 +55,8 @@ class Channel:
         self.connection = connection
         self.handlers: dict[int, Callable[[], None]] = {}
         self.writers: dict[int, Callable[[], None]] = {}
+        self.is_full: Callable[[], bool] = lambda: False
+        """Whether the owner holds so much of what the client sent that nothing more is taken from it."""
         self.is_over = False
         self._out = bytearray()
         self._frames = Frames()
@@ -75,17 +90,22 @@ class Channel:
     def _turn(self, on_message: Callable[[int, bytes | None], None]) -> None:
         self._write()
         poll = select.poll()
-        wants = select.POLLIN | (select.POLLOUT if self._out else 0)
+        waits = self.is_full()
+        wants = (0 if waits else select.POLLIN) | (select.POLLOUT if self._out else 0)
         own = self.connection.fileno()
         poll.register(own, wants)
-        if len(self._out) < _FULL:
+        if len(self._out) < FULL:
             for number in self.handlers:
                 poll.register(number, select.POLLIN)
         for number in self.writers:
             poll.register(number, select.POLLOUT)
-        pause = 0.0 if self.connection.pending() else _PING_EVERY
+        pause = 0.0 if self.connection.pending() and not waits else _PING_EVERY
         ready = poll.poll(pause * 1000)
-        if self.connection.pending() or any(number == own for number, _ in ready):
+        if waits:
+            self._heard = time.monotonic()  # its silence is our own doing
+            if any(number == own and event & _GONE for number, event in ready):
+                raise ConnectionError
+        elif self.connection.pending() or any(number == own for number, _ in ready):
             self._read(on_message)
         elif not ready:
             if time.monotonic() - self._heard > _PATIENCE:

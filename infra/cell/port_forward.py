@@ -1,7 +1,8 @@
 """Port forwarding by WebSocket, as kubelet has it: for port n channel 2n carries its data, 2n+1 its errors.
 
-Both begin with the port's number in two bytes, the lower one first. The connection is made inside the pod's network
-namespace, to 127.0.0.1: what listens there only is reached too.
+Both begin with the port's number in two bytes, the lower one first. With v5 a client can say that it writes no more on
+a channel: the pod's program reads the end of its input then, and may still answer. The connection is made inside the
+pod's network namespace, to 127.0.0.1: what listens there only is reached too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kip_conformance.infra.cell.channel import V4, Channel
+from kip_conformance.infra.cell.channel import FULL, V4, V5, Channel
 from kip_conformance.infra.cell.datapath import NETNS
 from kip_conformance.infra.cell.problems import Refused
 
@@ -26,7 +27,7 @@ _CLONE_NEWNET = 0x40000000
 _BLOCK = 32 << 10
 _SECONDS = 10.0
 
-PROTOCOLS = (V4,)
+PROTOCOLS = (V5, V4)
 
 
 def ports_of(request: Request) -> list[int]:
@@ -58,6 +59,8 @@ class _Forwarding:
         self.channel = channel
         self.made: dict[int, socket.socket] = {}
         self.waiting: dict[int, bytearray] = {}
+        self.ending: set[int] = set()
+        """Channels on which the client writes no more."""
 
     def add(self, which: int, made: socket.socket) -> None:
         made.setblocking(False)
@@ -67,6 +70,7 @@ class _Forwarding:
     def run(self) -> None:
         if not self.made:
             self.channel.close()
+        self.channel.is_full = lambda: any(len(one) > FULL for one in self.waiting.values())
         try:
             self.channel.run(self._heard)
         finally:
@@ -74,9 +78,13 @@ class _Forwarding:
                 made.close()
 
     def _heard(self, which: int, data: bytes | None) -> None:
-        if data and which in self.made:
+        if which not in self.made:
+            return
+        if data is None:
+            self.ending.add(which)
+        else:
             self.waiting[which] += data
-            self._to_pod(which)
+        self._to_pod(which)
 
     def _from_pod(self, which: int) -> None:
         try:
@@ -95,6 +103,8 @@ class _Forwarding:
         try:
             while waiting:
                 del waiting[: made.send(waiting[:_BLOCK])]
+            if which in self.ending:
+                made.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             self.channel.writers[made.fileno()] = partial(self._to_pod, which)
         except OSError:
@@ -104,9 +114,11 @@ class _Forwarding:
 
     def _end(self, which: int) -> None:
         made = self.made.pop(which)
+        self.waiting.pop(which)
         self.channel.handlers.pop(made.fileno(), None)
         self.channel.writers.pop(made.fileno(), None)
         made.close()
+        self.channel.close_channel(which)
         if not self.made:
             self.channel.close()
 

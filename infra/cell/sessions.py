@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kip_conformance.infra.cell.channel import (
     ERROR,
+    FULL,
     RESIZE,
     STDERR,
     STDIN,
@@ -49,13 +50,17 @@ class _Input:
         os.set_blocking(number, False)
 
     def add(self, data: bytes) -> None:
-        self.waiting += data
-        self._push()
+        if self.number >= 0:
+            self.waiting += data
+            self._push()
 
     def end(self) -> None:
         """The descriptor is closed once all was written."""
         self.is_ending = True
         self._push()
+
+    def is_full(self) -> bool:
+        return len(self.waiting) > FULL
 
     def _push(self) -> None:
         if self.number < 0:
@@ -74,6 +79,7 @@ class _Input:
             self.close()
 
     def close(self) -> None:
+        self.waiting.clear()
         if self.number >= 0:
             self.channel.writers.pop(self.number, None)
             os.close(self.number)
@@ -149,6 +155,7 @@ class _Session:
             os.set_blocking(number, False)
             self.channel.handlers[number] = partial(self._read, number)
         self.channel.handlers[self.started.fileno()] = self._ended
+        self.channel.is_full = self.input.is_full
         self.channel.run(self._heard)
         self.input.close()
         _close(*self.outputs)
@@ -203,6 +210,7 @@ def attach(channel: Channel, life: ContainerLife, request: Request) -> None:
     if wants["stdin"] and life.spec.get("stdin"):
         with contextlib.suppress(OSError):
             stdin = _Input(channel, os.open(f"{POD}/containers/{run_name}/stdin", os.O_WRONLY | os.O_NONBLOCK))
+            channel.is_full = stdin.is_full
     ticks = _Ticks()
     shown = {b"stdout": (STDOUT, wants["stdout"]), b"stderr": (STDERR, wants["stderr"])}
 

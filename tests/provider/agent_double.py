@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -62,6 +63,13 @@ def status():
     }
 
 
+def keep():
+    """What was given last, where tests look."""
+    passing = Path("/var/lib/double-body.new")
+    passing.write_text(json.dumps({**STATE["body"], "deploys": STATE["deploys"]}))
+    passing.rename("/var/lib/double-body.json")
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -96,10 +104,11 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if parts.path.startswith("/v1/exec/"):
             return self.exec(parse_qs(parts.query))
+        if parts.path == "/v1/portforward":
+            return self.forward(int(query["ports"]))
         return self.answer(404, {"error": f"{parts.path} is nothing here"})
 
-    def exec(self, query):
-        """A websocket: the command and what came on stdin go back on stdout, and the exit code is 7."""
+    def upgrade(self):
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
@@ -107,6 +116,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
         self.send_header("Sec-WebSocket-Protocol", "v5.channel.k8s.io")
         self.end_headers()
+        self.close_connection = True
+
+    def exec(self, query):
+        """A websocket: the command and what came on stdin go back on stdout, and the exit code is 7."""
+        self.upgrade()
         given = b""
         while query["stdin"] == ["true"]:
             message = self.message()
@@ -118,22 +132,56 @@ class Handler(BaseHTTPRequestHandler):
         ended = {"kind": "Status", "status": "Failure", "reason": "NonZeroExitCode", "details": causes}
         self.send(b"\3" + json.dumps(ended).encode())
         self.wfile.write(b"\x88\2\x03\xe8")
-        self.close_connection = True
+
+    def forward(self, port):
+        """One connection to the pod's address; both channels begin with the port's number."""
+        self.upgrade()
+        for channel in (b"\0", b"\1"):
+            self.send(channel + port.to_bytes(2, "little"))
+        try:
+            made = socket.create_connection((SETTINGS["pod_address"], port), timeout=10)
+        except OSError as error:
+            self.send(b"\1" + f"error forwarding port {port} to pod: {error.strerror}".encode())
+            self.wfile.write(b"\x88\2\x03\xe8")
+            return
+
+        def back():
+            while data := made.recv(16384):
+                self.send(b"\0" + data)
+            self.wfile.write(b"\x88\2\x03\xe8")
+
+        threading.Thread(target=back, daemon=True).start()
+        while (message := self.message()) and message[:2] != b"\x03\xe8":
+            if message == b"\xff\0":
+                made.shutdown(socket.SHUT_WR)
+            else:
+                made.sendall(message[1:])
+        made.close()
 
     def message(self):
         _, second = self.rfile.read(2)
         size = second & 127
         if size == 126:
             size = int.from_bytes(self.rfile.read(2))
+        elif size == 127:
+            size = int.from_bytes(self.rfile.read(8))
         mask, data = self.rfile.read(4), self.rfile.read(size)
         return bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
 
     def send(self, data):
-        size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)
+        if len(data) < 126:
+            size = bytes([len(data)])
+        else:
+            size = b"\x7e" + len(data).to_bytes(2) if len(data) < 65536 else b"\x7f" + len(data).to_bytes(8)
         self.wfile.write(b"\x82" + size + data)
 
     def do_PUT(self):
         body = self.body()
+        if self.path == "/v1/policy":
+            with NEWS:
+                STATE["body"]["policy"] = body
+                keep()
+            return self.answer(202, {})
         wanted = body["pod"]["metadata"].get("annotations") or {}
         if "double/refuse" in wanted:
             return self.answer(400, {"error": wanted["double/refuse"]})
@@ -144,9 +192,7 @@ class Handler(BaseHTTPRequestHandler):
             STATE.setdefault("since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             STATE["pod"], STATE["body"] = body["pod"], body
             STATE["deploys"] += 1
-            passing = Path("/var/lib/double-body.new")
-            passing.write_text(json.dumps({**body, "deploys": STATE["deploys"]}))
-            passing.rename("/var/lib/double-body.json")
+            keep()
             if STATE["deploys"] == 1:
                 event = {
                     "id": 1,
@@ -173,7 +219,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(pod):
-    """Every container port answers with the pod's name and the client's address, over TCP or UDP."""
+    """Every container port answers with the pod's name and the client's address, over TCP or UDP.
+
+    One that is named echo sends back all that came, in capitals, once the client has said that nothing more comes.
+    """
     name = pod["metadata"]["name"]
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
@@ -181,7 +230,13 @@ def serve(pod):
             kind = socketserver.ThreadingUDPServer if is_udp else socketserver.ThreadingTCPServer
 
             class Answer(socketserver.BaseRequestHandler):
+                is_echo = port.get("name") == "echo"
+
                 def handle(self):
+                    if self.is_echo:
+                        with self.request.makefile("rb") as said:
+                            self.request.sendall(said.read().upper())
+                        return
                     said = f"{name} {self.client_address[0]}".encode()
                     if isinstance(self.request, tuple):
                         self.request[1].sendto(said, self.client_address)

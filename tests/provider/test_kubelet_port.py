@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -18,9 +19,10 @@ def pod(world):
     world.delete(pod)
 
 
-def kubectl(world, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def kubectl(world, *arguments: str, stdin: str = "", by: str = "websocket") -> subprocess.CompletedProcess[str]:
     command = [str(world.tools["kubectl"]), "--kubeconfig", str(world.control.folder.kubeconfig), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=30, check=False)
+    env = {**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "true" if by == "websocket" else "false"}
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=30, check=False, env=env)
 
 
 def ask(world, path: str, certificate: str = "", *, token: str = "") -> tuple[int, str]:
@@ -88,3 +90,18 @@ def test_what_is_not_there_is_said_so(world, pod):
     assert ask(world, "/containerLogs/default/nobody/main", "api-server-to-kubelet")[0] == 404
     assert ask(world, f"/exec/default/{name}/main?command=ls", "api-server-to-kubelet")[0] == 400
     assert ask(world, "/nothing", "api-server-to-kubelet")[0] == 404
+
+
+def test_kubectl_exec_by_spdy_is_the_same(world, pod):
+    """As older clients speak it, and API servers that do not pass a websocket through."""
+    done = kubectl(world, "exec", "-i", pod["metadata"]["name"], "--", "cat", "a b", stdin="through", by="spdy")
+
+    assert done.stdout == "['cat', 'a b'] through", done.stderr
+    assert done.returncode == 7
+
+
+def test_kubectl_exec_by_spdy_of_more_than_one_frame(world, pod):
+    given = "0123456789" * 30_000
+    done = kubectl(world, "exec", "-i", pod["metadata"]["name"], "--", "cat", stdin=given, by="spdy")
+
+    assert done.stdout == "['cat'] " + given, done.stderr

@@ -53,7 +53,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 ROOMS = ("infra", "fixtures", "suites", "reports", "tests", "docs", "benchmarks", ".ci")
 MADE = ("reports/out",)
 # Programs that a document may show and that are not ours.
-OTHERS = {"kubectl", "curl"}
+OTHERS = {"kubectl", "curl", "ctr"}
 PLACEHOLDERS = {"RUN", "NAME", "ID"}
 
 

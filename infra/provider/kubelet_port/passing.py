@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from kip_conformance.infra.provider.agent_client import AgentClient
 from kip_conformance.infra.provider.kubelet_port.requests import Exchange, Request
 
-__all__ = ["agent_target", "pass_through"]
+__all__ = ["agent_target", "pass_through", "wanted_streams"]
 
 # What the API server calls the streams of exec and attach towards a kubelet, and what the agent calls them.
 _STREAMS = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
@@ -26,10 +26,14 @@ def agent_target(request: Request) -> str:
         ports = [part for name in ("ports", "port") for value in request.all(name) for part in value.split(",")]
         return f"/v1/portforward?{urlencode([('ports', port) for port in ports])}"
     query = [("command", word) for word in request.all("command")] if verb == "exec" else []
-    for theirs, ours in _STREAMS.items():
-        values = request.all(theirs) + request.all(ours)
-        query.append((ours, "true" if any(value in ("1", "true") for value in values) else "false"))
+    query += [(name, "true" if is_wanted else "false") for name, is_wanted in wanted_streams(request).items()]
     return f"/v1/{verb}/{quote(request.words[-1])}?{urlencode(query)}"
+
+
+def wanted_streams(request: Request) -> dict[str, bool]:
+    """Of an exec or attach: stdin, stdout, stderr and tty, and whether the client asked for each."""
+    found = {ours: request.all(theirs) + request.all(ours) for theirs, ours in _STREAMS.items()}
+    return {name: any(value in ("1", "true") for value in values) for name, values in found.items()}
 
 
 async def pass_through(exchange: Exchange, agent: AgentClient) -> None:

@@ -16,9 +16,11 @@ from urllib.parse import quote, urlencode
 from kip_conformance.infra.errors import KipError, UsageError
 from kip_conformance.infra.provider.agent_client import AgentClient
 from kip_conformance.infra.provider.http import NoAnswer
+from kip_conformance.infra.provider.kubelet_port import forwarding, remote_command
 from kip_conformance.infra.provider.kubelet_port.access import Access
 from kip_conformance.infra.provider.kubelet_port.passing import pass_through
 from kip_conformance.infra.provider.kubelet_port.requests import Exchange, read_request
+from kip_conformance.infra.provider.kubelet_port.upgrades import accept_spdy, wants_spdy
 from kip_conformance.infra.provider.pods import Pods
 from kip_conformance.infra.provider.worker import PodWorker
 
@@ -160,9 +162,9 @@ class KubeletPort:
         if len(request.words) not in (_STREAMING[verb], _STREAMING[verb] + 1):
             await exchange.answer(404, "404 page not found")
             return
-        if request.upgrade != "websocket":
+        if request.upgrade != "websocket" and not wants_spdy(request):
             await exchange.answer(
-                400, f"{verb}: this node speaks websocket only, not {request.upgrade or 'plain HTTP'}"
+                400, f"{verb}: an upgrade to websocket or SPDY/3.1 is needed, not {request.upgrade or 'plain HTTP'}"
             )
             return
         worker = self.pods.find(request.words[1], request.words[2])
@@ -177,9 +179,25 @@ class KubeletPort:
             await exchange.answer(503, f'pod "{request.words[2]}" has no cell: {_reason(worker)}')
             return
         try:
-            await pass_through(exchange, agent)
+            if wants_spdy(request):
+                await _speak_spdy(exchange, agent)
+            else:
+                await pass_through(exchange, agent)
         except NoAnswer as error:
-            await exchange.answer(502, f"the cell does not answer: {error}")
+            if exchange.can_go_on:  # nothing has been answered
+                await exchange.answer(502, f"the cell does not answer: {error}")
+
+
+async def _speak_spdy(exchange: Exchange, agent: AgentClient) -> None:
+    """Agents do not: their own websocket is spoken to them. Raises NoAnswer when the client goes before it begins."""
+    forwards = exchange.request.words[0] == "portForward"
+    way = await accept_spdy(exchange, forwarding.PROTOCOLS if forwards else remote_command.PROTOCOLS)
+    if way is None:
+        return
+    if forwards:
+        await forwarding.forward_ports(way, agent)
+    else:
+        await remote_command.run_command(way, agent, exchange.request)
 
 
 def _has_container(worker: PodWorker, name: str) -> bool:

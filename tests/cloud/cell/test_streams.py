@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
-from .streams import V4, V5, collect, execute, open_stream
+from .streams import V4, V5, Said, collect, execute, open_stream
 
 TALKS = "i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done; echo oops >&2; printf unfinished; cat"
+# Port 9000 answers line by line; 9002 once it has read to the end.
 LISTENS = (
-    "import socketserver as s\n"
+    "import socketserver as s, threading as t\n"
     "class H(s.StreamRequestHandler):\n"
     "    def handle(self):\n"
     "        for line in self.rfile: self.wfile.write(line.upper())\n"
+    "class E(s.StreamRequestHandler):\n"
+    "    def handle(self): self.wfile.write(b'%d bytes' % len(self.rfile.read()))\n"
+    "t.Thread(target=s.ThreadingTCPServer(('127.0.0.1', 9002), E).serve_forever).start()\n"
     "s.ThreadingTCPServer(('127.0.0.1', 9000), H).serve_forever()\n"
 )
+COUNTS = "import sys; print(len(sys.stdin.buffer.read()))"
+WAITS = f"while [ ! -e /tmp/go ]; do sleep 0.1; done; exec python3 -c '{COUNTS}'"
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +143,50 @@ def test_ports_are_forwarded_to_the_pods_loopback(pod):
 
     assert said.channels[0] == (9000).to_bytes(2, "little") + b"HELLO\n"
     assert b"refused" in said.channels[3].lower()
+
+
+def test_the_end_of_what_a_client_says_reaches_the_pod_and_the_answer_comes_back(pod):
+    """With v5; the connection ends when the pod's program has answered."""
+    with open_stream(pod.agent, "/v1/portforward", V5, ports=9002) as stream:
+        assert stream.subprotocol == V5
+        for _ in range(10):
+            stream.send(b"\0" + bytes(100_000))
+        stream.send(b"\xff\0")
+        said = collect(stream)
+
+    assert said.channels[0] == (9002).to_bytes(2, "little") + b"1000000 bytes"
+    assert said.close_code == 1000
+
+
+def test_what_a_program_does_not_read_waits_at_the_client(pod):
+    """The agent holds a mebibyte of it, not all: a cell's memory is the pod's."""
+    megabytes, sent = 64, [0]
+    before = peak(pod)
+    asked = {"command": ["sh", "-c", WAITS], "stdin": "true", "stdout": "true"}
+    with open_stream(pod.agent, "/v1/exec/c0", V5, **asked) as stream:
+
+        def send() -> None:
+            for _ in range(megabytes * 16):
+                stream.send(b"\0" + bytes(65536))
+                sent[0] += 1
+            stream.send(b"\xff\0")
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        known = -1
+        while known != sent[0] or not known:  # until nothing more is taken for the length of a whole exec
+            known = sent[0]
+            assert execute(pod.agent, "true").exit_code == 0
+        assert known < megabytes * 16
+        assert execute(pod.agent, "touch", "/tmp/go").exit_code == 0
+        said: Said = collect(stream)
+        sender.join(10)
+
+    assert said.out.strip() == str(megabytes << 20)
+    assert peak(pod) - before < 16 << 10
+
+
+def peak(pod) -> int:
+    """The most memory that the agent has had so far, in KiB."""
+    found = pod.run("sh", "-c", "cat /proc/$(pgrep -f 'settings.json agent$' | head -1)/status")
+    return int(found.partition("VmHWM:")[2].split()[0])
