@@ -86,6 +86,3 @@ def _container(where: str, container: Mapping[str, Any]) -> Iterator[tuple[str, 
         for name in (container.get("resources") or {}).get(group) or {}:
             if name not in ("cpu", "memory", "ephemeral-storage"):
                 yield f"{where}.resources.{group}.{name}", "a cell has cpu and memory"
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if "grpc" in (container.get(probe) or {}):
-            yield f"{where}.{probe}.grpc", "use httpGet, tcpSocket or exec"

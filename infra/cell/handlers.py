@@ -1,4 +1,4 @@
-"""What probes and lifecycle hooks do: an exec in the container, a GET, a connection, a pause."""
+"""What probes and lifecycle hooks do: an exec in the container, a GET, a connection, a gRPC call, a pause."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kip_conformance.infra.cell.grpc_health import ask_grpc
 from kip_conformance.infra.cell.probes import ask_http, ask_tcp, port_of
 from kip_conformance.infra.cell.problems import CellProblem
 from kip_conformance.infra.cell.runtime import Runtime
@@ -51,6 +52,8 @@ class Handlers:
         if "tcpSocket" in what:
             found = what["tcpSocket"]
             return ask_tcp(str(found.get("host") or self.host), port_of(found["port"], self.container), timeout)
+        if "grpc" in what:
+            return ask_grpc(self.host, what["grpc"], timeout)
         if "sleep" in what:
             time.sleep(min(timeout, float(what["sleep"]["seconds"])))
             return True, ""

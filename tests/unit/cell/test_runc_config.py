@@ -129,7 +129,6 @@ def test_capabilities(wanted, has, has_not):
             "spec.containers[0].securityContext.capabilities.add",
         ),
         ({"resources": {"limits": {"nvidia.com/gpu": "1"}}}, {}, "spec.containers[0].resources.limits.nvidia.com/gpu"),
-        ({"livenessProbe": {"grpc": {"port": 1}}}, {}, "spec.containers[0].livenessProbe.grpc"),
         ({"volumeDevices": [{}]}, {}, "spec.containers[0].volumeDevices"),
         ({}, {"hostPID": True}, "spec.hostPID"),
         ({}, {"hostNetwork": True}, "spec.hostNetwork"),
