@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import signal
 import time
 
 import pytest
@@ -119,23 +117,6 @@ def test_a_pod_that_is_removed_by_force_leaves_no_instance(world):
     world.api.delete("Pod", pod["metadata"]["name"], "default", grace=0)
 
     world.until(lambda: not world.instances(pod), "an instance is left")
-
-
-def test_killed_at_any_moment_the_provider_loses_no_pod_and_starts_no_second_instance(world):
-    seed = random.randrange(1 << 30)
-    chance = random.Random(seed)
-    print("seed", seed)
-    for _ in range(5):
-        pods = [world.pod() for _ in range(3)]
-        moment = time.monotonic() + chance.uniform(0, 3)
-        world.until(lambda moment=moment: time.monotonic() > moment, "time stands still")
-        world.kill_provider(signal.SIGKILL)
-        world.start_provider()
-        world.wait_running(*pods)
-        for pod in pods:
-            found = world.instances(pod, "pending", "running", "shutting-down", "terminated", "stopping", "stopped")
-            assert len(found) == 1, [one["InstanceId"] for one in found]
-        world.delete(*pods)
 
 
 def test_a_restart_replaces_nothing_and_what_was_deleted_meanwhile_goes(world):
