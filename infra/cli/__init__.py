@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         module = importlib.import_module(f"{__name__}.{name}")
         command = commands.add_parser(
-            name.rstrip("_"),
+            name.rstrip("_").replace("_", "-"),
             help=module.HELP,
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,

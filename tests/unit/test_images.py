@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from kip_conformance.infra.errors import EnvironmentFault
 from kip_conformance.infra.lab.binaries.provide import Toolset
+from kip_conformance.infra.lab.images import base, provide_images
 from kip_conformance.infra.lab.images import provide as providing
-from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.images.oci import layer_of, write_image
 from kip_conformance.infra.lab.images.registry import populate
 
@@ -56,7 +56,18 @@ def test_a_layout_is_complete_and_its_digests_hold(tmp_path: Path) -> None:
     assert config["config"] == {"Entrypoint": ["/program", "-P"], "Env": ["PATH=/bin"], "WorkingDir": "/"}
     assert config["rootfs"]["diff_ids"] == [layer.digest] == [part["digest"] for part in manifest["layers"]]
     assert len(blobs) == 3
-    assert json.loads((tmp_path / "image/index.json").read_text())["manifests"][0]["digest"] == digest
+    (named,) = json.loads((tmp_path / "image/index.json").read_text())["manifests"]
+    assert named["digest"] == digest
+    assert named["annotations"] == {"org.opencontainers.image.ref.name": "latest"}
+
+
+def test_an_image_with_a_name_says_it_as_containerd_reads_it(tmp_path: Path) -> None:
+    write_image(tmp_path, [], entrypoint=[], path="/bin", architecture="amd64", name="docker.io/library/some:1.2")
+    (named,) = json.loads((tmp_path / "index.json").read_text())["manifests"]
+    assert named["annotations"] == {
+        "org.opencontainers.image.ref.name": "1.2",
+        "io.containerd.image.name": "docker.io/library/some:1.2",
+    }
 
 
 class Store:
@@ -70,11 +81,11 @@ class Store:
         package = folder / "library_1.0"
         package.mkdir()
         monkeypatch.setattr(providing, "unpacked_binary", lambda *_, **__: other)
-        monkeypatch.setattr(providing, "unpacked", lambda *_, **__: {"library": package})
-        monkeypatch.setattr(providing, "_make_base", self._base)
+        monkeypatch.setattr(base, "unpacked", lambda *_, **__: {"library": package})
+        monkeypatch.setattr(base.Base, "_make", lambda _, folder: self._base(folder))
         monkeypatch.setattr(providing, "populate", self._populate)
 
-    def _base(self, _: object, folder: Path) -> None:
+    def _base(self, folder: Path) -> None:
         self.made[0] += 1
         layer_of({}, folder / "layer.tar")
 

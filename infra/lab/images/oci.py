@@ -17,7 +17,7 @@ from typing import Any
 
 from kip_conformance.infra.lab.binaries.cache import digest_of
 
-__all__ = ["Layer", "layer_of", "write_image"]
+__all__ = ["Layer", "layer_of", "write_image", "write_tar"]
 
 _EPOCH = "1970-01-01T00:00:00Z"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"  # not compressed: it travels over loopback and is unpacked per node
@@ -40,6 +40,12 @@ class Layer:
 
 def layer_of(files: Mapping[str, Path], into: Path) -> Layer:
     """Write a layer with the given entries, name in the image → file, folder or link on disk (not followed)."""
+    write_tar(files, into)
+    return Layer.at(into)
+
+
+def write_tar(files: Mapping[str, Path], into: Path) -> None:
+    """The same entries give the same bytes."""
     with tarfile.open(into, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(files):
             info = tar.gettarinfo(str(files[name]), arcname=name)
@@ -52,15 +58,15 @@ def layer_of(files: Mapping[str, Path], into: Path) -> Layer:
                     tar.addfile(info, content)
             else:
                 tar.addfile(info)
-    return Layer.at(into)
 
 
 def write_image(
-    layout: Path, layers: Sequence[Layer], *, entrypoint: Sequence[str], path: str, architecture: str
+    layout: Path, layers: Sequence[Layer], *, entrypoint: Sequence[str], path: str, architecture: str, name: str = ""
 ) -> str:
     """Write a one-image OCI layout into the folder `layout`; returns the manifest's digest.
 
-    `path` is the PATH that the image's processes get. The manifest is tagged "latest": copying tools want a name.
+    `path` is the PATH that the image's processes get. The manifest has the tag of `name` ("repository:tag"), without
+    one "latest": copying tools want a tag. containerd takes a whole name from an annotation of its own.
     """
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -90,7 +96,10 @@ def write_image(
             "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in layers],
         },
     )
-    named = {"mediaType": _MANIFEST, **manifest, "annotations": {"org.opencontainers.image.ref.name": "latest"}}
+    annotations = {"org.opencontainers.image.ref.name": name.rpartition(":")[2] or "latest"}
+    if name:
+        annotations["io.containerd.image.name"] = name
+    named = {"mediaType": _MANIFEST, **manifest, "annotations": annotations}
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
     (layout / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
     return str(manifest["digest"])

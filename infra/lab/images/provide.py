@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,10 +13,10 @@ import kip_conformance.infra.probe
 from kip_conformance.infra.errors import EnvironmentFault
 from kip_conformance.infra.lab.binaries.cache import cache_root, digest_of, ensure
 from kip_conformance.infra.lab.binaries.catalogue import architecture
-from kip_conformance.infra.lab.binaries.packages import install_list, unpacked, unpacked_binary
+from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset
-from kip_conformance.infra.lab.images import rootfs
-from kip_conformance.infra.lab.images.oci import Layer, layer_of, write_image
+from kip_conformance.infra.lab.images.base import PATH, Base, key_of
+from kip_conformance.infra.lab.images.oci import layer_of, write_image
 from kip_conformance.infra.lab.images.registry import populate
 from kip_conformance.infra.targets.protocol import Progress
 
@@ -26,7 +24,6 @@ __all__ = ["Images", "provide_images"]
 
 RECIPE = "2"  # part of the cache key: raise it when the way images are written changes
 
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTRYPOINTS = {
     "prober": ("/usr/bin/python3", "/prober.py"),
     "coredns": ("/coredns",),
@@ -58,29 +55,25 @@ def provide_images(
     # Programs may be links, in an editable installation or on PATH; a layer must carry what they lead to.
     prober, coredns = prober.resolve(), toolset["coredns"].resolve()
     pause = unpacked_binary("catatonit", "catatonit", progress, cache=cache).resolve()
-    packages = unpacked(install_list("prober"), progress, cache=cache)
-
-    base_key = _key(rootfs.RECIPE, *(path.name for path in packages.values()))
+    base = Base.of(progress, cache=cache)
     contents = (digest_of(path) for path in (prober, coredns, pause))
-    key = _key(RECIPE, base_key, architecture(), json.dumps(_ENTRYPOINTS), *contents)
+    key = key_of(RECIPE, base.key, architecture(), json.dumps(_ENTRYPOINTS), *contents)
     store = cache / "images"
     entry = store / f"registry-{key}"
 
     def make(folder: Path) -> None:
-        base = store / f"base-{base_key}"
-        ensure(base, "the prober image's file system", lambda into: _make_base(packages, into), progress)
         registry = unpacked_binary("docker-registry", "docker-registry", progress, cache=cache)
         scratch = folder / "scratch"
         scratch.mkdir()
         layers = {
-            "prober": (Layer.at(base / "layer.tar"), layer_of({"prober.py": prober}, scratch / "prober.tar")),
+            "prober": (base.layer(progress), layer_of({"prober.py": prober}, scratch / "prober.tar")),
             "coredns": (layer_of({"coredns": coredns}, scratch / "coredns.tar"),),
             "pause": (layer_of({"pause": pause}, scratch / "pause.tar"),),
         }
         progress(f"building the images {', '.join(layers)} for the lab's registry")
         digests = {
             name: write_image(
-                scratch / name, parts, entrypoint=_ENTRYPOINTS[name], path=_PATH, architecture=architecture()
+                scratch / name, parts, entrypoint=_ENTRYPOINTS[name], path=PATH, architecture=architecture()
             )
             for name, parts in layers.items()
         }
@@ -94,16 +87,6 @@ def provide_images(
     return Images(entry / "storage", json.loads((entry / "digests.json").read_text()))
 
 
-def _make_base(packages: Mapping[str, Path], folder: Path) -> None:
-    if os.geteuid() != 0:
-        raise EnvironmentFault("building the prober's image needs root: run this once as root")
-    root = folder / "root"
-    root.mkdir()
-    rootfs.assemble(packages, root)
-    layer_of(rootfs.entries(root), folder / "layer.tar")
-    shutil.rmtree(root)
-
-
 def _share_blobs(storage: Path, store: Path) -> None:
     """Hard-link blobs that another entry already holds, so that an edited prober costs kilobytes of disk."""
     for blob in storage.glob("docker/registry/v2/blobs/sha256/*/*/data"):
@@ -114,7 +97,3 @@ def _share_blobs(storage: Path, store: Path) -> None:
                     link.hardlink_to(twin)
                     link.replace(blob)
                     break
-
-
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kip_conformance.infra.errors import EnvironmentFault
 
-__all__ = ["RECIPE", "assemble", "entries"]
+__all__ = ["RECIPE", "assemble", "compile_folder", "entries", "in_chroot"]
 
 RECIPE = "1"  # part of the cache key: raise it when anything here changes what comes out
 
@@ -69,10 +69,8 @@ def assemble(packages: Mapping[str, Path], into: Path) -> None:
     (into / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
     (into / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
     # Unpacking runs no maintainer script, so nothing is compiled yet; every container would do it again at each start.
-    compile_all = "import compileall, sys; sys.exit(not compileall.compile_dir('/usr/lib/python3.11', quiet=2, "
-    compile_all += "invalidation_mode=__import__('py_compile').PycInvalidationMode.UNCHECKED_HASH))"
-    _in_chroot(into, compile_all, "compile its standard library")
-    _in_chroot(into, f"import {_NEEDED_MODULES}", "import what the prober needs")
+    compile_folder(into, "/usr/lib/python3.11")
+    in_chroot(into, f"import {_NEEDED_MODULES}", "import what the prober needs")
 
 
 def entries(root: Path) -> Mapping[str, Path]:
@@ -96,7 +94,15 @@ def _merge(package: Path, into: Path) -> None:
             shutil.copy2(source, target)
 
 
-def _in_chroot(root: Path, program: str, purpose: str) -> None:
+def compile_folder(root: Path, folder: str) -> None:
+    """Compile Python below `folder` of the file system. Raises EnvironmentFault."""
+    program = f"import compileall, sys; sys.exit(not compileall.compile_dir({folder!r}, quiet=2, "
+    program += "invalidation_mode=__import__('py_compile').PycInvalidationMode.UNCHECKED_HASH))"
+    in_chroot(root, program, f"compile {folder}")
+
+
+def in_chroot(root: Path, program: str, purpose: str) -> None:
+    """Run a Python program with the file system's own Python. Raises EnvironmentFault when it fails."""
     argv = ["chroot", str(root), "/usr/bin/python3", "-I", "-B", "-c", program]
     done = subprocess.run(
         argv, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stdin=subprocess.DEVNULL, capture_output=True
@@ -104,6 +110,6 @@ def _in_chroot(root: Path, program: str, purpose: str) -> None:
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
         raise EnvironmentFault(
-            f"the prober image's Python ({platform.machine()}) cannot {purpose}: "
+            f"the Python in {root} ({platform.machine()}) cannot {purpose}: "
             f"{' '.join(said) or f'exit code {done.returncode}'}; image building needs root and Debian 12 packages"
         )
