@@ -30,6 +30,7 @@ _PLURALS = {
     "Endpoints": ("api/v1", "endpoints", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "Event": ("api/v1", "events", True),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies", True),
     "ServiceCIDR": ("apis/networking.k8s.io/v1", "servicecidrs", False),
     "Deployment": ("apis/apps/v1", "deployments", True),
     "DaemonSet": ("apis/apps/v1", "daemonsets", True),

@@ -21,6 +21,7 @@ from kip_conformance.infra.cell.keeper import UNUSABLE
 from kip_conformance.infra.cell.keeper_client import KeeperClient
 from kip_conformance.infra.cell.paths import IMAGES, RUN
 from kip_conformance.infra.cell.pod import Pod, write_private
+from kip_conformance.infra.cell.policy import apply_policy
 from kip_conformance.infra.cell.problems import CellProblem, Refused
 from kip_conformance.infra.cell.rules import apply_rules
 from kip_conformance.infra.cell.runtime import Runtime
@@ -79,6 +80,8 @@ class Agent:
         with self.lock:
             if self.pod is not None and self.pod.uid != pod["metadata"]["uid"]:
                 raise Refused(409, f"this cell is pod {self.pod.uid}'s")
+            # Before the first packet of the pod's: it must never have been open.
+            self._police(wanted.get("policy") or {})
             write_private(f"{RUN}/pod.json", json.dumps(wanted))
             if self.pod is None:
                 self.pod = self._make(wanted, facts, None)
@@ -86,6 +89,16 @@ class Agent:
                 self.pod.begin()
             else:
                 self.pod.update(facts, wanted.get("pullSecrets") or [])
+
+    def police(self, policy: dict[str, Any]) -> None:
+        """Judge new flows of the pod by this from now on. Raises Refused and CellProblem."""
+        with self.lock:
+            self._police(policy)
+
+    def _police(self, policy: dict[str, Any]) -> None:
+        if self.has_pod_network:
+            apply_policy(self.settings.pod_address, policy)
+            write_private(f"{RUN}/policy.json", json.dumps(policy))
 
     def _facts(self, wanted: dict[str, Any]) -> PodFacts:
         return PodFacts(
@@ -108,6 +121,8 @@ class Agent:
 
     def resume(self) -> None:
         """Go on with the pod that an agent before this one had, if there is one."""
+        with contextlib.suppress(OSError, ValueError):
+            self.police(json.loads(Path(RUN, "policy.json").read_text()))
         with contextlib.suppress(OSError, ValueError, KeyError):
             wanted = json.loads(Path(RUN, "pod.json").read_text())
             try:

@@ -38,6 +38,9 @@ class Api:
             case "PUT", ("v1", "pod"):
                 self.agent.put(request.json())
                 send_json(connection, 202, {})
+            case "PUT", ("v1", "policy"):
+                self.agent.police(request.json())
+                send_json(connection, 202, {})
             case "GET", ("v1", "status"):
                 self._status(request, connection)
             case "POST", ("v1", "stop"):
@@ -50,7 +53,9 @@ class Api:
             case "GET", ("v1", "portforward"):
                 self._forward(request, connection, before)
                 return False
-            case _, ("v1", ("ping" | "pod" | "status" | "stop" | "logs" | "exec" | "attach" | "portforward"), *_):
+            case _, ("v1", ("ping" | "pod" | "policy" | "status" | "stop"), *_):
+                raise Refused(405, f"{request.method} /{'/'.join(request.path)} is nothing that is done here")
+            case _, ("v1", ("logs" | "exec" | "attach" | "portforward"), *_):
                 raise Refused(405, f"{request.method} /{'/'.join(request.path)} is nothing that is done here")
             case _:
                 raise Refused(404, f"/{'/'.join(request.path)}: there is no such path")

@@ -50,6 +50,10 @@ class AgentClient:
         """Start the pod, or make it as it is now: the same body again changes nothing."""
         await self._json("PUT", "/v1/pod", body, timeout=_LONG)
 
+    async def police(self, policy: Mapping[str, Any]) -> None:
+        """What new flows of the pod are judged by from now on: as `policy` in the body of a deploy."""
+        await self._json("PUT", "/v1/policy", policy, timeout=10.0)
+
     async def status(self, after: int, wait: float) -> dict[str, Any]:
         """The pod's status once it is newer than version `after`, or after `wait` seconds."""
         query = urlencode({"after": after, "wait": f"{wait:g}"})

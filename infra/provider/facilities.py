@@ -12,6 +12,7 @@ from kip_conformance.infra.provider.fleet import Cell, Fleet
 from kip_conformance.infra.provider.kube_client import KubeClient
 from kip_conformance.infra.provider.launching import Launcher
 from kip_conformance.infra.provider.payload import Payload
+from kip_conformance.infra.provider.policies.known import Policies
 from kip_conformance.infra.provider.routes import CellRoutes
 from kip_conformance.infra.provider.starts import Starts
 
@@ -37,6 +38,7 @@ class Facilities:
     fleet: Fleet
     launcher: Launcher
     payload: Payload
+    policies: Policies
     starts: Starts
     routes: CellRoutes
     agent_tls: ssl.SSLContext

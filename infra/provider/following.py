@@ -65,6 +65,10 @@ class Following:
     restarts: Mapping[str, int]
     agent: AgentClient = field(init=False)
     deployed: asyncio.Event = field(default_factory=asyncio.Event)
+    _policed: dict[str, Any] = field(default_factory=dict)
+    """What the agent was told last."""
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """An older policy must not arrive after a newer one."""
 
     def __post_init__(self) -> None:
         self.agent = AgentClient(self.by.address_of(self.cell), self.cell.primary, self.by.agent_tls)
@@ -76,6 +80,7 @@ class Following:
             await self._boot()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_updated())
+                tasks.create_task(self._keep_policed())
                 tasks.create_task(self._follow())
         except* _Ended as group:
             end = _first(group).end
@@ -128,6 +133,7 @@ class Following:
         """Give the agent the pod, and again whenever it or what it names has changed."""
         loop = asyncio.get_running_loop()
         sent, tokens, renew_at = "", {}, 0.0
+        await self.by.policies.ready()
         while True:
             self.changed.clear()
             pause = _RENEWAL
@@ -139,7 +145,10 @@ class Following:
                 body = await self.by.payload.body(pod, tokens)
                 digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
                 if digest != sent:
-                    await self.agent.deploy(body)
+                    async with self._telling:
+                        policy = self.by.policies.of(pod)
+                        await self.agent.deploy({**body, "policy": policy})
+                        self._policed = policy
                     sent = digest
                     self.deployed.set()
             except Missing as error:
@@ -157,6 +166,29 @@ class Following:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(pause, max(renew_at - loop.time(), 1.0))):
                     await self.changed.wait()
+
+    async def _keep_policed(self) -> None:
+        """Tell the agent what policies mean for the pod whenever that is something else."""
+        await self.deployed.wait()
+        news, pause = asyncio.Event(), 0.0
+        self.by.policies.listeners.add(news)
+        try:
+            while True:
+                news.clear()
+                try:
+                    async with self._telling:
+                        if (policy := self.by.policies.of(self.pod())) != self._policed:
+                            await self.agent.police(policy)
+                            self._policed = policy
+                    pause = 0.0
+                except (NoAnswer, AgentRefusal) as error:
+                    _LOG.warning("policy of %s: %s", self.pod()["metadata"]["name"], error)
+                    pause = 1.0
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause or None):
+                        await news.wait()
+        finally:
+            self.by.policies.listeners.discard(news)
 
     async def _follow(self) -> None:
         await self.deployed.wait()

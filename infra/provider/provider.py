@@ -28,6 +28,7 @@ from kip_conformance.infra.provider.node import VirtualNode
 from kip_conformance.infra.provider.payload import Payload
 from kip_conformance.infra.provider.placement import find_place
 from kip_conformance.infra.provider.pods import Pods
+from kip_conformance.infra.provider.policies.known import Policies
 from kip_conformance.infra.provider.resolution import names_of_vpc
 from kip_conformance.infra.provider.routes import CellRoutes
 from kip_conformance.infra.provider.starts import Starts
@@ -81,7 +82,7 @@ async def run(config: Config, options: Options) -> None:
     events = Events(kube, options.node)
     launcher = Launcher(config, cloud, identity, place, fleet, told, options.node)
     names = await names_of_vpc(cloud, place.vpc, aws.region, options.cluster_dns, options.cluster_domain)
-    payload = Payload(kube, names, host_ip)
+    payload, policies = Payload(kube, names, host_ip), Policies(kube)
     facilities = Facilities(
         config,
         kube,
@@ -89,6 +90,7 @@ async def run(config: Config, options: Options) -> None:
         fleet,
         launcher,
         payload,
+        policies,
         Starts(),
         CellRoutes(cloud, place),
         identity.client_tls(),
@@ -114,7 +116,7 @@ async def run(config: Config, options: Options) -> None:
         await pods.followed.listed.wait()
         await ports.run()
 
-    works = [node.keep(kube), events.run(), fleet.run(), pods.run(), sweep.run(), keep_host_ports()]
+    works = [node.keep(kube), events.run(), fleet.run(), policies.run(), pods.run(), sweep.run(), keep_host_ports()]
     works += [port.run()] if port is not None else []
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
