@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
-from kip_conformance.infra.cloud.start import ec2_client
-from kip_conformance.infra.lab.cells import restart_providers
+from kip_conformance.infra.cloud.start import cloud_client, ec2_client
+from kip_conformance.infra.lab.cells import PROVIDERS, restart_providers
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine
 
-__all__ = ["cell_machine", "ec2_of", "interface_of", "providers_told"]
+__all__ = ["agents_with", "cell_machine", "ec2_of", "interface_of", "providers_told", "providers_with"]
+
+_PROVIDER = "import runpy\n{defect}\nrunpy.run_module('kip_conformance.infra.provider', run_name='__main__', alter_sys=True)"
 
 
 def ec2_of(lab: LabCluster) -> Any:
@@ -47,3 +54,47 @@ def providers_told(lab: LabCluster, change: Callable[[dict[str, Any]], None]) ->
     finally:
         config.write_text(before)
         restart_providers(lab.control)
+
+
+@contextlib.contextmanager
+def providers_with(lab: LabCluster, defect: str) -> Iterator[None]:
+    """Both providers run with a defect for the length of the block: Python statements that come before their own."""
+    folder = lab.control.folder
+    files = [folder.machine(one.host.name) / "provider.json" for one in PROVIDERS]
+    sound = {file: file.read_text() for file in files if file.exists()}
+    try:
+        for file, text in sound.items():
+            python, _, _, *arguments = json.loads(text)  # python -m MODULE
+            file.write_text(json.dumps([python, "-c", _PROVIDER.format(defect=defect), *arguments]))
+        restart_providers(lab.control)
+        yield
+    finally:
+        for file, text in sound.items():
+            file.write_text(text)
+        restart_providers(lab.control)
+
+
+@contextlib.contextmanager
+def agents_with(lab: LabCluster, defect: str) -> Iterator[None]:
+    """New cells get an agent with a defect: Python statements that come before its own, in each of its processes."""
+    told = yaml.safe_load((lab.control.folder.path / "provider.yaml").read_text())["cells"]["itzo"]
+    name = f"itzo-{told['version']}"
+    agent = _with_defect(lab.control.folder.path / "agent" / name, defect)
+    bucket = told["url"].removeprefix("http://").partition(".")[0]
+    s3 = cloud_client("s3", str(lab.description.details["cloud-api"]))
+    s3.put_object(Bucket=bucket, Key=f"defective/{name}", Body=agent, ACL="public-read")
+    instead = {"url": f"{told['url']}/defective", "sha256": hashlib.sha256(agent).hexdigest()}
+    with providers_told(lab, lambda all_told: all_told["cells"]["itzo"].update(instead)):
+        yield
+
+
+def _with_defect(archive: Path, defect: str) -> bytes:
+    """The archive with these statements before those of its entry."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(archive) as sound, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as broken:
+        for name in sound.namelist():
+            if name == "__main__.py":
+                broken.writestr(name, f"{defect}\n{sound.read(name).decode()}")
+            elif name != "__main__.pyc":  # what is compiled would be taken instead
+                broken.writestr(name, sound.read(name))
+    return made.getvalue()

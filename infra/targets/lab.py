@@ -74,7 +74,7 @@ FEATURES = (
     "udp",
 )
 
-_ABOUT_CELLS = ("cells", "cloud-readable")
+_ABOUT_CELLS = ("cells", "cloud-changeable", "cloud-readable", "metadata-hidden")
 """What it declares as well when there are places on cells."""
 
 

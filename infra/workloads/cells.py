@@ -57,10 +57,17 @@ class CellReader:
 
     def at(self, address: str) -> CellView:
         """The instance that has a private address. Raises HarnessError when none has."""
+        found = self.find(address)
+        if found is None:
+            raise HarnessError(f"the cloud knows no instance with the address {address}")
+        return found
+
+    def find(self, address: str) -> CellView | None:
+        """The instance that has a private address, or None."""
         holders = self._interfaces("addresses.private-ip-address", address)
         owner = next((one["Attachment"]["InstanceId"] for one in holders if "InstanceId" in one["Attachment"]), "")
         if not owner:
-            raise HarnessError(f"the cloud knows no instance with the address {address}")
+            return None
         interfaces = sorted(
             self._interfaces("attachment.instance-id", owner), key=lambda one: int(one["Attachment"]["DeviceIndex"])
         )

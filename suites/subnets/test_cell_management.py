@@ -3,7 +3,48 @@
 from __future__ import annotations
 
 import pytest
-from kip_conformance.infra.workloads.agent_port import REFUSED, foreign_identity
+from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.workloads.agent_port import AGENT_PORT, REFUSED, foreign_identity
+from kip_conformance.infra.workloads.interference import (
+    MEDDLER,
+    READY_UNTIL_TOLD,
+    flush_routes_and_spoof,
+    occupy_and_flood,
+    turn_unready,
+)
+from kip_conformance.infra.workloads.pods import PodPlan
+from kip_conformance.infra.workloads.readiness import no_pod_ready
+from kip_conformance.infra.workloads.reading import Ran
+
+FLOOD = 5.0  # seconds: longer than a log and an exec take
+
+
+@pytest.mark.requirement("MGT-01")
+def test_a_pod_cannot_keep_its_cell_from_being_managed(cells, cell_machines, own_pods, api, readiness, budgets):
+    """With a pod's ports full, load on its cell, and its routes gone, logs, exec and status work as before."""
+    container = {**MEDDLER, **READY_UNTIL_TOLD}
+    made = own_pods.start(*(PodPlan(f"meddler-{name}", name, container=container) for name in cell_machines))
+    management = {pod: cells.at(pod.address).management for pod in made}
+
+    for pod in made:
+        occupy_and_flood(api, pod, management[pod], AGENT_PORT, seconds=FLOOD)
+        failing = _unmanaged(api, [pod])
+        assert not failing, f"with ports full and under load: {failing}"
+
+    for pod in made:
+        flush_routes_and_spoof(api, pod, management[pod])
+    failing = _unmanaged(api, made)
+    assert not failing, f"without routes, with the cell's own address: {failing}"
+    for pod in made:
+        turn_unready(api, pod)
+    eventually(lambda: readiness.of(made), no_pod_ready, within=budgets.propagation)
+
+
+def _unmanaged(api, pods) -> str:
+    """What of logs and exec does not work, in words."""
+    failing = [f"exec into {pod.name}: {ran}" for pod in pods if (ran := api.run(pod, ["/bin/true"])) != Ran(0)]
+    failing += [f"no log of {pod.name}" for pod in pods if f"prober {pod.name} ready" not in api.logs(pod)]
+    return "; ".join(failing)
 
 
 @pytest.mark.requirement("MGT-02")
@@ -20,3 +61,13 @@ def test_the_agent_refuses_clients_without_the_providers_certificate(cells, cell
     # The provider's own way is the proof that the port answers at all.
     silent = [pod.name for pod in cell_pods if api.run(pod, ["/bin/true"]).exit_code != 0]
     assert not silent, f"no exec by the provider itself: {', '.join(silent)}"
+
+
+@pytest.mark.requirement("IMD-01")
+def test_the_metadata_address_answers_cells_and_not_their_pods(metadata, cell_pods, cell_machines, own_pods):
+    """The instance metadata address answers what is on a cell's own network, and no pod that has one of its own."""
+    made = own_pods.start(*(PodPlan(f"metadata-{name}", name, is_host_network=True) for name in cell_machines))
+    silent = [pod.name for pod in made if not metadata(pod).startswith("answered 200")]
+    assert not silent, f"on the cell itself there is no token from the metadata address: {', '.join(silent)}"
+    heard = {pod.name: metadata(pod) for pod in cell_pods}
+    assert heard == dict.fromkeys(heard, "")
