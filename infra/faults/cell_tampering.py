@@ -19,7 +19,11 @@ from kip_conformance.infra.targets.protocol import Machine
 
 __all__ = ["agents_with", "cell_machine", "ec2_of", "interface_of", "providers_told", "providers_with"]
 
-_PROVIDER = "import runpy\n{defect}\nrunpy.run_module('kip_conformance.infra.provider', run_name='__main__', alter_sys=True)"
+_PROVIDER = """
+import runpy
+{defect}
+runpy.run_module("kip_conformance.infra.provider", run_name="__main__", alter_sys=True)
+"""
 
 
 def ec2_of(lab: LabCluster) -> Any:

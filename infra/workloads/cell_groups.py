@@ -45,7 +45,7 @@ class CellGroups:
         return admission_at(self._ec2, address)
 
     def open_to_everybody(self, address: str) -> str:
-        """Make a group, in the network of the interface at `address`, that lets TCP and UDP in from anywhere; its id."""
+        """Make a group that lets TCP and UDP in from anywhere, in the network of the interface at `address`; its id."""
         filters = [{"Name": "addresses.private-ip-address", "Values": [address]}]
         vpc = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"][0]["VpcId"]
         name = f"{self._prefix}-{len(self._made) + 1}"

@@ -21,7 +21,7 @@ _PORTS = (0, 65535)
 
 @dataclass(frozen=True, slots=True, order=True)
 class GroupRule:
-    """One protocol from one peer, a range or a group. `first` and `last` are ports, of ICMP type and code; -1 is any."""
+    """One protocol from one peer, a range or a group. `first` and `last`: ports, of ICMP type and code; -1 is any."""
 
     protocol: str
     first: int
