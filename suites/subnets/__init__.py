@@ -1,1 +1,1 @@
-"""Addresses, public and private subnets, images and groups of cells. No row has entered yet."""
+"""Addresses, public and private subnets, images and groups of cells."""

@@ -1,16 +1,18 @@
 """Pods in the host network of node-b are left out of EndpointSlices."""
 
-from contextlib import AbstractContextManager
+import contextlib
+from collections.abc import Iterator
 
 from kip_conformance.infra.faults.admission import without_endpoints
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.targets.lab import LabCluster
 
 
-def _plant(lab: LabCluster) -> AbstractContextManager[KubeApi]:
+@contextlib.contextmanager
+def _plant(lab: LabCluster) -> Iterator[None]:
     address = lab.machines["node-b"].addresses[0]
-    return without_endpoints(lab, f'e.addresses.exists(a, a == "{address}")')
+    with without_endpoints(lab, f'e.addresses.exists(a, a == "{address}")'):
+        yield
 
 
 FAULT = Fault(
