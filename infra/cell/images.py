@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ from kip_conformance.infra.cell.references import Reference, parse_reference
 __all__ = ["Image", "Images", "Pulled", "bake"]
 
 _PULL_SECONDS = 600.0
+_REACH_SECONDS = 10.0
+"""For a connection to a registry. skopeo alone takes a minute to say that there is no way there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Images:
         (store / "names").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="pull-", dir=store) as scratch:
             folder = Path(scratch)
+            _reach(wanted)
             self._fetch(wanted, secrets, folder)
             folder = folder / "image"
             manifest = (folder / "manifest.json").read_bytes()
@@ -168,6 +172,16 @@ def bake(store: str, authority: str, references: Sequence[str]) -> int:
         print(f"bake: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _reach(wanted: Reference) -> None:
+    name, _, port = wanted.host.partition(":")
+    name = "registry-1.docker.io" if name == "docker.io" else name
+    try:
+        socket.create_connection((name, int(port or 443)), timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        why = f"{name}:{port or 443} could not be reached: {error.strerror or error}"
+        raise CellProblem(f'failed to pull image "{wanted}": {why}') from error
 
 
 def _unpack_all(manifest: Mapping[str, Any], folder: Path, place: Path) -> Path:

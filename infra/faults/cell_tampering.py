@@ -8,22 +8,29 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kip_conformance.infra.cloud.start import cloud_client, ec2_client
+from kip_conformance.infra.lab import cells
 from kip_conformance.infra.lab.cells import PROVIDERS, restart_providers
 from kip_conformance.infra.targets.lab import LabCluster
 from kip_conformance.infra.targets.protocol import Machine
 
-__all__ = ["agents_with", "cell_machine", "ec2_of", "interface_of", "providers_told", "providers_with"]
+__all__ = ["WAITS", "agents_with", "cell_machine", "ec2_of", "interface_of", "providers_told", "providers_with"]
 
 _PROVIDER = """
 import runpy
 {defect}
 runpy.run_module("kip_conformance.infra.provider", run_name="__main__", alter_sys=True)
 """
+WAITS = (
+    "has(object.status.containerStatuses) && size(object.status.containerStatuses) > 0"
+    " && has(object.status.containerStatuses[0].state) && has(object.status.containerStatuses[0].state.waiting)"
+)
+"""A CEL condition: the first container of a pod waits."""
 
 
 def ec2_of(lab: LabCluster) -> Any:
@@ -44,20 +51,9 @@ def cell_machine(lab: LabCluster, place: str) -> Machine:
     return lab.machines[place]
 
 
-@contextlib.contextmanager
-def providers_told(lab: LabCluster, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+def providers_told(lab: LabCluster, change: Callable[[dict[str, Any]], None]) -> AbstractContextManager[None]:
     """Both providers run with a changed provider.yaml for the length of the block; their cells go on."""
-    config = lab.control.folder.path / "provider.yaml"
-    before = config.read_text()
-    told = yaml.safe_load(before)
-    change(told)
-    try:
-        config.write_text(yaml.safe_dump(told))
-        restart_providers(lab.control)
-        yield
-    finally:
-        config.write_text(before)
-        restart_providers(lab.control)
+    return cells.providers_told(lab.control, change)
 
 
 @contextlib.contextmanager

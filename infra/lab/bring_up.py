@@ -18,7 +18,7 @@ from typing import Any
 
 from kip_conformance.infra.cloud.outside import Outside
 from kip_conformance.infra.cloud.realize.machines import prepare_machine
-from kip_conformance.infra.cloud.region.world import PublicImages
+from kip_conformance.infra.cloud.region.world import WEB, WEB_MACHINE, PublicImages
 from kip_conformance.infra.cloud.start import ec2_client, region_world, start_cloud
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.fabric.names import machine_namespace
@@ -106,6 +106,7 @@ def machines_of(
     """Every machine of a lab with these nodes, by name; a cell's has the name of its place."""
     every: tuple[NodePlan | SiteHost, ...] = (CONTROL_PLANE, *nodes, ON_PREM_GATEWAY, ON_PREM_HOST)
     machines = {one.name: LabMachine(one.name, (one.address,), control) for one in every}
+    machines[WEB_MACHINE] = LabMachine(WEB_MACHINE, (WEB,), control)
     for place, cell in (cells or {}).items():
         machines[place] = LabMachine(place, (cell.address,), control, known_as=cell.instance)
     return machines

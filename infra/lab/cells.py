@@ -6,10 +6,12 @@ others from the lab's own registry. What the provider itself does is infra/provi
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,13 @@ __all__ = [
     "LabProvider",
     "cell_manifests",
     "change_mode",
+    "command_files",
     "find_cells",
     "lacks_account",
     "offer_agent",
+    "provider_settings",
     "providers_of",
+    "providers_told",
     "restart_providers",
     "start_cells",
 ]
@@ -176,7 +181,7 @@ def start_cells(
         argv += ["--cluster-dns", plan.dns, "--cluster-domain", plan.domain]
         argv += ["--kubelet-port", str(KUBELET_PORT), "--kubelet-certificate", f"{pki}/{host}-kubelet.crt"]
         argv += ["--kubelet-key", f"{pki}/{host}-kubelet.key", "--client-ca", f"{pki}/ca.crt"]
-        (folder.machine(host) / _COMMAND).write_text(json.dumps(argv))
+        _command(control, host).write_text(json.dumps(argv))
         _start(control, host)
 
 
@@ -194,9 +199,42 @@ def change_mode(control: Control, mode: str) -> None:
     restart_providers(control)
 
 
+def provider_settings(control: Control) -> dict[str, Any]:
+    """What provider.yaml says now. Raises HarnessError in a lab without providers."""
+    try:
+        told: dict[str, Any] = yaml.safe_load((control.folder.path / _CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise HarnessError(f"lab {control.folder.run_id} has no providers") from error
+    return told
+
+
+@contextlib.contextmanager
+def providers_told(control: Control, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Providers run with a changed provider.yaml for the length of the block; their cells go on. Raises HarnessError.
+
+    `change` is given what the file says, and changes that.
+    """
+    before, config = provider_settings(control), control.folder.path / _CONFIG
+    told = copy.deepcopy(before)
+    change(told)
+    try:
+        config.write_text(yaml.safe_dump(told))
+        restart_providers(control)
+        yield
+    finally:
+        config.write_text(yaml.safe_dump(before))
+        restart_providers(control)
+
+
+def command_files(control: Control) -> tuple[Path, ...]:
+    """The files with the providers' commands, one a provider of this lab: JSON lists, which a restart reads."""
+    files = (_command(control, one.host.name) for one in PROVIDERS)
+    return tuple(file for file in files if file.exists())
+
+
 def restart_providers(control: Control) -> None:
     """End the providers and start them again, with what provider.yaml says now; returns when they answer."""
-    ours = [one.host for one in PROVIDERS if (control.folder.machine(one.host.name) / _COMMAND).exists()]
+    ours = [one.host for one in PROVIDERS if _command(control, one.host.name) in command_files(control)]
     for host in ours:
         control.end_daemon(host.name, _DAEMON)
         _start(control, host.name)
@@ -217,5 +255,9 @@ def _wait_answering(control: Control, host: NodePlan, *, within: float = 30.0) -
 
 def _start(control: Control, machine: str) -> None:
     environment = dict(line.split("=", 1) for line in machine_environment(control.folder))
-    argv = json.loads((control.folder.machine(machine) / _COMMAND).read_text())
+    argv = json.loads(_command(control, machine).read_text())
     control.daemon(_DAEMON, argv, machine=machine, env=environment)
+
+
+def _command(control: Control, machine: str) -> Path:
+    return control.folder.machine(machine) / _COMMAND

@@ -1,4 +1,7 @@
-"""The ways out of the lab's private subnets: a NAT gateway, a gateway endpoint of S3, interface endpoints of ECR."""
+"""The ways out of the lab's private subnets: a NAT gateway, a gateway endpoint of S3, interface endpoints.
+
+Those of ECR are for pulls, that of EC2 for a provider on a private node: it goes on when there is no gateway.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from kip_conformance.infra.lab.vpc import LabVpc, named
 
 __all__ = ["ENDPOINT_SERVICES", "make_ways_out", "switch_nat"]
 
-ENDPOINT_SERVICES = ("ecr.api", "ecr.dkr")
-"""Services with an interface endpoint in private-a: with S3's, all that a pull from ECR needs (Amazon ECR User Guide,
-"Amazon ECR interface VPC endpoints")."""
+ENDPOINT_SERVICES = {"ecr.api": "endpoints", "ecr.dkr": "endpoints", "ec2": "api-endpoint"}
+"""Services with an interface endpoint in private-a, and the names of their groups. With S3's, those of ECR are all that
+a pull needs (Amazon ECR User Guide, "Amazon ECR interface VPC endpoints")."""
 _ANYWHERE = "0.0.0.0/0"
 
 
@@ -27,25 +30,14 @@ def make_ways_out(ec2: Any, plan: LabPlan, made: LabVpc) -> str:
         RouteTableIds=[made.tables["private-a"], made.tables["public"]],
         TagSpecifications=named("vpc-endpoint", "s3"),
     )
-    group = ec2.create_security_group(VpcId=made.vpc, GroupName="endpoints", Description="who may use endpoints")
-    ec2.authorize_security_group_ingress(
-        GroupId=group["GroupId"],
-        IpPermissions=[
-            {
-                "IpProtocol": "tcp",
-                "FromPort": 443,
-                "ToPort": 443,
-                "IpRanges": [{"CidrIp": cidr} for cidr in (plan.vpc, plan.secondary)],
-            }
-        ],
-    )
-    for service in ENDPOINT_SERVICES:
+    groups = {name: _group(ec2, plan, made.vpc, name) for name in dict.fromkeys(ENDPOINT_SERVICES.values())}
+    for service, group in ENDPOINT_SERVICES.items():
         ec2.create_vpc_endpoint(
             VpcId=made.vpc,
             VpcEndpointType="Interface",
             ServiceName=f"com.amazonaws.{region}.{service}",
             SubnetIds=[made.subnets["private-a"]],
-            SecurityGroupIds=[group["GroupId"]],
+            SecurityGroupIds=[groups[group]],
             PrivateDnsEnabled=True,
             TagSpecifications=named("vpc-endpoint", service),
         )
@@ -56,6 +48,22 @@ def make_ways_out(ec2: Any, plan: LabPlan, made: LabVpc) -> str:
     gateway: str = nat["NatGateway"]["NatGatewayId"]
     ec2.create_route(RouteTableId=made.tables["private-a"], DestinationCidrBlock=_ANYWHERE, NatGatewayId=gateway)
     return gateway
+
+
+def _group(ec2: Any, plan: LabPlan, vpc: str, name: str) -> str:
+    made: str = ec2.create_security_group(VpcId=vpc, GroupName=name, Description="who may use endpoints")["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=made,
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 443,
+                "ToPort": 443,
+                "IpRanges": [{"CidrIp": cidr} for cidr in (plan.vpc, plan.secondary)],
+            }
+        ],
+    )
+    return made
 
 
 def switch_nat(ec2: Any, *, on: bool) -> None:

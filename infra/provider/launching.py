@@ -190,7 +190,10 @@ class Launcher:
                 {"PrivateIpAddress": one, "Primary": index == 0} for index, one in enumerate(addresses)
             ],
         }
+        profile = wishes.instance_profile
+        by = "Arn" if profile.startswith("arn:") else "Name"
         return {
+            **({"IamInstanceProfile": {by: profile}} if profile else {}),
             "InstanceType": wishes.instance_type,
             "MinCount": 1,
             "MaxCount": 1,

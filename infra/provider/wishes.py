@@ -19,9 +19,17 @@ from kip_conformance.infra.provider.kube_client import Object
 __all__ = ["PREFIX", "Impossible", "Wishes", "WrongAnnotation", "wishes_of"]
 
 PREFIX = "pod.elotl.co/"
-_KNOWN = ("private-ip-only", "security-groups", "cloud-route", "instance-type", "healthcheck-healthy-timeout")
-_UNSUPPORTED = ("launch-type", "instance-profile", "volume-size")
+_KNOWN = (
+    "private-ip-only",
+    "security-groups",
+    "cloud-route",
+    "instance-type",
+    "instance-profile",
+    "healthcheck-healthy-timeout",
+)
+_UNSUPPORTED = ("launch-type", "volume-size")
 _GROUP = re.compile(r"sg-[0-9a-z]+")
+_PROFILE = re.compile(r"arn:[\w-]+:iam::\d{12}:instance-profile/[\w+=,.@/-]+|[\w+=,.@-]{1,128}", re.ASCII)
 _TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 _MOST_GROUPS = 5
 _TAG_LIMIT = 256
@@ -37,7 +45,10 @@ class Impossible(KipError):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """`groups` come on top of the provider's own. `healthy_timeout` is in seconds; 0: the cell is never given up."""
+    """`groups` come on top of the provider's own. `healthy_timeout` is in seconds; 0: the cell is never given up.
+
+    `instance_profile` is a name or an ARN; empty: the cell has no role.
+    """
 
     instance_type: str
     private_only: bool
@@ -45,6 +56,7 @@ class Wishes:
     routes: tuple[str, ...]
     healthy_timeout: float
     host_network: bool
+    instance_profile: str = ""
 
 
 def wishes_of(pod: Object, config: Config) -> Wishes:
@@ -74,6 +86,7 @@ def wishes_of(pod: Object, config: Config) -> Wishes:
         _routes(annotations),
         _timeout(annotations, cells.health_check.status.healthy_timeout),
         bool(pod["spec"].get("hostNetwork")),
+        _instance_profile(annotations),
     )
 
 
@@ -113,6 +126,13 @@ def _instance_type(annotations: Mapping[str, str]) -> str:
     value = annotations.get("instance-type", "")
     if value and not _TYPE.fullmatch(value):
         raise WrongAnnotation(f"{PREFIX}instance-type: {value!r} is no instance type, such as t3.small (no wildcards)")
+    return value
+
+
+def _instance_profile(annotations: Mapping[str, str]) -> str:
+    value = annotations.get("instance-profile", "")
+    if value and not _PROFILE.fullmatch(value):
+        raise WrongAnnotation(f"{PREFIX}instance-profile: {value!r} is neither an instance profile's name nor its ARN")
     return value
 
 

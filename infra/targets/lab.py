@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from kip_conformance.infra.cloud.client import CloudClient
 from kip_conformance.infra.cloud.network import network_of
@@ -18,11 +19,12 @@ from kip_conformance.infra.errors import HarnessError, UsageError
 from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.kube import KubeApi, object_path
 from kip_conformance.infra.lab import cgroups, doctor
+from kip_conformance.infra.lab.around import around_details
 from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of, nodes_of
-from kip_conformance.infra.lab.cells import Cell, find_cells
+from kip_conformance.infra.lab.cells import Cell, find_cells, provider_settings, providers_told
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
@@ -50,6 +52,9 @@ __all__ = ["LabCluster", "LabTarget", "create"]
 
 _UNREST = 60.0  # seconds: longer than any row takes
 
+_PROVIDERS_BACK = 30.0
+"""Seconds until a provider that was started again lets its pods be spoken to."""
+
 # What a lab declares: rows that need anything else are not-runnable on it.
 FEATURES = (
     "attach",
@@ -70,11 +75,19 @@ FEATURES = (
     "machine-readable",
     "node-pod-cidr",
     "node-port",
+    "outside",
     "port-forward",
     "udp",
 )
 
-_ABOUT_CELLS = ("cells", "cloud-changeable", "cloud-readable", "metadata-hidden")
+_ABOUT_CELLS = (
+    "cells",
+    "cloud-changeable",
+    "cloud-readable",
+    "metadata-hidden",
+    "provider-configurable",
+    "region-registry",
+)
 """What it declares as well when there are places on cells."""
 
 
@@ -119,6 +132,16 @@ class LabCluster:
             for name in (*(node.name for node in self._nodes), *self.proxy.cells.machines):
                 stack.enter_context(cut_off(self.machines[name], CONTROL_PLANE.address, API_PORT))
             yield
+
+    def provider_settings(self) -> Mapping[str, Any]:
+        return provider_settings(self.control)
+
+    @contextlib.contextmanager
+    def providers_told(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        with providers_told(self.control, change):
+            self.wait_probers(within=_PROVIDERS_BACK)
+            yield
+        self.wait_probers(within=_PROVIDERS_BACK)
 
     def wait_probers(self, *, within: float) -> None:
         """Until the prober of every place answers; a container runs a moment before its program listens."""
@@ -227,6 +250,7 @@ class LabTarget:
             features=(*FEATURES, *(_ABOUT_CELLS if any(place.node for place in places) else ())),
             versions={**tools.versions, "kernel": os.uname().release, "cni": self.cni.name},
             details={
+                **around_details(),
                 "kube-proxy": str(tools["kube-proxy"]),
                 "kubectl": str(tools["kubectl"]),
                 "kubernetes": tools.versions["kubernetes"],

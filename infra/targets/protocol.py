@@ -6,7 +6,7 @@ Nothing above this module knows which target it runs on; nothing here knows pyte
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = [
     "ClusterDescription",
     "Completed",
     "Component",
+    "ConfiguresProviders",
     "HeldProcess",
     "Machine",
     "NetworkPoint",
@@ -223,6 +224,19 @@ class ShowsNetwork(Protocol):
 
     def network_between(self, client: str, server: str) -> Sequence[NetworkPoint]:
         """What lies between two machines (by name), in the order of the way there; nothing when it is not known."""
+
+
+class ConfiguresProviders(Protocol):
+    """A cluster whose providers of virtual nodes can be told otherwise; it declares provider-configurable."""
+
+    def provider_settings(self) -> Mapping[str, Any]:
+        """What provider.yaml says now."""
+
+    def providers_told(self, change: Callable[[dict[str, Any]], None]) -> AbstractContextManager[None]:
+        """Providers run with a changed provider.yaml for the length of the block; `change` is given what it says.
+
+        Cells that run go on. Raises HarnessError.
+        """
 
 
 class Target(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
 
-__all__ = ["CellReader", "CellView", "SubnetView"]
+__all__ = ["CellReader", "CellView", "SubnetView", "route_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class SubnetView:
     cidr: str
     zone: str
     is_public: bool
+    vpc: str = ""
 
     def __contains__(self, address: str) -> bool:
         return ip_address(address) in ip_network(self.cidr)
@@ -88,7 +89,11 @@ class CellReader:
         """A subnet by its id."""
         found = self._ec2.describe_subnets(SubnetIds=[identifier])["Subnets"][0]
         return SubnetView(
-            identifier, found["CidrBlock"], found["AvailabilityZone"], self._is_public(identifier, found["VpcId"])
+            identifier,
+            found["CidrBlock"],
+            found["AvailabilityZone"],
+            self._is_public(identifier, found["VpcId"]),
+            found["VpcId"],
         )
 
     def left_of(self, cell: CellView) -> tuple[str, ...]:
@@ -107,16 +112,21 @@ class CellReader:
         return tuple(left)
 
     def _is_public(self, subnet: str, vpc: str) -> bool:
-        """By the table that is associated with the subnet, else the main one of its VPC."""
-        tables = self._ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
-        own = [one for one in tables if any(each.get("SubnetId") == subnet for each in one["Associations"])]
-        main = [one for one in tables if any(each.get("Main") for each in one["Associations"])]
-        routes = (own or main)[0]["Routes"]
+        routes = route_table(self._ec2, subnet, vpc)["Routes"]
         return any(route.get("GatewayId", "").startswith("igw-") and route["State"] == "active" for route in routes)
 
     def _interfaces(self, name: str, *values: str) -> list[dict[str, Any]]:
         found = self._ec2.describe_network_interfaces(Filters=[{"Name": name, "Values": list(values)}])
         return [{"Attachment": {}, **one} for one in found["NetworkInterfaces"]]
+
+
+def route_table(ec2: Any, subnet: str, vpc: str) -> dict[str, Any]:
+    """The route table in force for a subnet: the one that is associated with it, else the main one of its VPC."""
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    own = [one for one in tables if any(each.get("SubnetId") == subnet for each in one["Associations"])]
+    main = [one for one in tables if any(each.get("Main") for each in one["Associations"])]
+    found: dict[str, Any] = (own or main)[0]
+    return found
 
 
 def _primary_first(entry: dict[str, Any]) -> bool:

@@ -1,1 +1,1 @@
-"""Addresses, public and private subnets, images and groups of cells."""
+"""Addresses, placement, groups and ways out of cells; images, and how cells come up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from kip_conformance.infra.cloud.start import cloud_client
 
 PREFIX = "pod.elotl.co/"
 
@@ -72,6 +73,16 @@ def test_groups_of_the_annotation_come_on_top(world, group):
     world.delete(pod)
 
 
+def test_the_instance_profile_of_the_annotation_is_the_cells(world):
+    iam = cloud_client("iam", world.url)
+    arn = iam.create_instance_profile(InstanceProfileName="reader")["InstanceProfile"]["Arn"]
+    by_name, by_arn = (world.pod(annotations={f"{PREFIX}instance-profile": one}) for one in ("reader", arn))
+    world.wait_running(by_name, by_arn)
+
+    assert {world.instances(pod)[0]["IamInstanceProfile"]["Arn"] for pod in (by_name, by_arn)} == {arn}
+    world.delete(by_name, by_arn)
+
+
 def test_a_cloud_route_leads_to_the_cell_and_goes_with_it(world):
     pod = world.pod(annotations={f"{PREFIX}cloud-route": "172.31.7.9/24 172.31.9.0/28"})
     world.wait_running(pod)
@@ -99,6 +110,7 @@ def test_a_cloud_route_leads_to_the_cell_and_goes_with_it(world):
         ("security-groups", "default", "no security group's id"),
         ("cloud-route", "10.0.0.0/33", "no IPv4 range"),
         ("instance-type", "c5*", "no instance type"),
+        ("instance-profile", "a b", "neither an instance profile's name nor its ARN"),
         ("healthcheck-healthy-timeout", "-1", "whole number"),
         ("launch-type", "spot", "not supported"),
         ("privat-ip-only", "true", "unknown"),

@@ -16,14 +16,29 @@ from kip_conformance.infra.fabric.state import Host
 from kip_conformance.infra.lab.pki import Authority
 from kip_conformance.infra.lab.state import LabFolder
 
-__all__ = ["PROBER_SOCKET", "REGISTRY_NAME", "WEB", "WEB_NAME", "PublicImages", "api_socket", "region_names", "world"]
+__all__ = [
+    "PROBER_SOCKET",
+    "REGISTRY",
+    "REGISTRY_MACHINE",
+    "REGISTRY_NAME",
+    "WEB",
+    "WEB_MACHINE",
+    "WEB_NAME",
+    "WEB_PORTS",
+    "PublicImages",
+    "api_socket",
+    "region_names",
+    "world",
+]
 
 WEB = "198.51.100.10"
 WEB_NAME = "web.example"
+WEB_MACHINE = "web"
 WEB_PORTS = (80, 8080)
 """Ports at which the web server answers, over TCP (HTTP too) and UDP, with the address that it sees."""
 REGISTRY = "198.51.100.20"
 REGISTRY_NAME = "registry.example"
+REGISTRY_MACHINE = "registry"
 RESOLVER = "198.51.100.53"
 PROBER_SOCKET = "/run/kip-prober.sock"
 """Where the web server's prober is spoken to, on its machine: it is one like those of a lab's hosts."""
@@ -68,19 +83,19 @@ def world(folder: LabFolder, region: str, account: str, images: PublicImages | N
     authority.issue("region", f"services of {region}", names=tuple(names))
     machines = [
         OutsideMachine("services", (Program("services", _services(folder, region, account, images), again=True),)),
-        OutsideMachine("web", (Program("prober", _web()),)),
+        OutsideMachine(WEB_MACHINE, (Program("prober", _web()),)),
         OutsideMachine("resolver"),
     ]
     hosts = [
         Host("services", SERVICES.name, ADDRESSES["s3"], also=tuple(at for at in ADDRESSES.values())[1:]),
-        Host("web", OUTSIDE.name, WEB),
+        Host(WEB_MACHINE, OUTSIDE.name, WEB),
         Host("resolver", OUTSIDE.name, RESOLVER),
     ]
     names |= {WEB_NAME: WEB, "resolver.example": RESOLVER}
     if images is not None and images.storage is not None:
         authority.issue("public-registry", REGISTRY_NAME, names=(REGISTRY_NAME, REGISTRY))
-        machines.append(OutsideMachine("registry", (Program("registry", _public_registry(folder, images)),)))
-        hosts.append(Host("registry", OUTSIDE.name, REGISTRY))
+        machines.append(OutsideMachine(REGISTRY_MACHINE, (Program("registry", _public_registry(folder, images)),)))
+        hosts.append(Host(REGISTRY_MACHINE, OUTSIDE.name, REGISTRY))
         names[REGISTRY_NAME] = REGISTRY
     return Outside(
         hosts=tuple(hosts),

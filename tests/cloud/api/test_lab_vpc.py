@@ -83,14 +83,14 @@ def test_each_kind_of_subnet_has_its_own_ways(made):
     assert routes_of(state, "main", PLAN.shared_a) == private_b
 
 
-def test_the_site_is_behind_its_connection_and_ecr_behind_endpoints_of_the_private_subnet(made):
+def test_the_site_is_behind_its_connection_and_services_behind_endpoints_of_the_private_subnet(made):
     server, vpc = made
     view = view_of(server)
 
     (connection,) = view.vpn_connections
     assert (connection.customer, set(connection.routes)) == (PLAN.customer, {PLAN.on_prem, PLAN.on_prem_pods})
     endpoints = [one for one in view.endpoints if one.kind == "Interface"]
-    assert {one.service.partition(".ecr.")[2] for one in endpoints} == {"api", "dkr"}
+    assert {one.service.partition("eu-central-1.")[2] for one in endpoints} == {"ecr.api", "ecr.dkr", "ec2"}
     inside = {one.id: one.subnet for one in view.interfaces}
     assert {inside[name] for one in endpoints for name in one.interfaces} == {vpc.subnets["private-a"]}
     assert all(one.names for one in endpoints)

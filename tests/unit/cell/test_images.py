@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import os
+import socket
 import tarfile
 
 import pytest
 from kip_conformance.infra.cell.credentials import auth_file, matching
+from kip_conformance.infra.cell.images import Images
 from kip_conformance.infra.cell.layers import unpack
 from kip_conformance.infra.cell.problems import CellProblem
 from kip_conformance.infra.cell.references import parse_reference
@@ -35,6 +37,13 @@ def test_references(text, whole):
 def test_no_references(text):
     with pytest.raises(CellProblem, match="invalid reference format"):
         parse_reference(text)
+
+
+def test_a_registry_that_is_not_there_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(CellProblem, match=f'failed to pull image "{host}/a:1": {host} could not be reached: '):
+        Images(str(tmp_path)).pull(f"{host}/a:1")
 
 
 def secret(**auths):
