@@ -20,6 +20,9 @@ def test_killed_at_any_moment_the_provider_loses_nothing_and_doubles_nothing(wor
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     print(f"{times} times, seed {seed}")
+    first = world.pod()  # with it come the node and the group of its cells, which stay
+    world.wait_running(first)
+    world.delete(first)
     before = leavings(world)
     for number in range(times):
         ports = [{"containerPort": 8080, "hostPort": HOST_PORT}]
