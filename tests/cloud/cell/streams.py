@@ -54,6 +54,7 @@ def open_stream(agent: AgentClient, path: str, *protocols: str, **query: Any) ->
         subprotocols=spoken,
         compression=None,
         max_size=None,
+        open_timeout=60,
     )
 
 

@@ -28,6 +28,7 @@ def test_a_pod_is_ready_when_its_grpc_server_says_so(world, cell):
 
     serves = {"command": ["sh", "-c", SERVES], **probe()}
     assert cell.agent.put(world.pod(serves, probe(service="nobody"))).status == 202
+    cell.running()
     status = cell.wait(lambda one: said(one, "connection refused"))
     assert [one["ready"] for one in status["containerStatuses"]] == [False, False]
 
