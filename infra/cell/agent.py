@@ -21,7 +21,7 @@ from kip_conformance.infra.cell.keeper import UNUSABLE
 from kip_conformance.infra.cell.keeper_client import KeeperClient
 from kip_conformance.infra.cell.paths import IMAGES, RUN
 from kip_conformance.infra.cell.pod import Pod, write_private
-from kip_conformance.infra.cell.policy import apply_policy
+from kip_conformance.infra.cell.policy import apply_policies
 from kip_conformance.infra.cell.problems import CellProblem, Refused
 from kip_conformance.infra.cell.rules import apply_rules
 from kip_conformance.infra.cell.runtime import Runtime
@@ -97,7 +97,7 @@ class Agent:
 
     def _police(self, policy: dict[str, Any]) -> None:
         if self.has_pod_network:
-            apply_policy(self.settings.pod_address, policy)
+            apply_policies({self.settings.pod_address: policy})
             write_private(f"{RUN}/policy.json", json.dumps(policy))
 
     def _facts(self, wanted: dict[str, Any]) -> PodFacts:

@@ -1,9 +1,10 @@
-"""NetworkPolicies on a cell: packet-filter rules out of what the provider has resolved to addresses and ports.
+"""NetworkPolicies on a machine: packet-filter rules out of what was resolved to addresses and ports, for each pod.
 
-One nftables table of its own, replaced as a whole. New flows are judged after their translation, by the addresses of
-pods; answers and what belongs to them pass. What the machine itself sends to its pod passes: a pod cannot be cut off
-from its node. Forwarded packets are hooked, and the machine's output, because what an IPVS proxy sends on for the pod
-is not forwarded. Without a policy there is no table.
+The same on a cell, which has one pod, and on a kubelet node. One nftables table of its own, replaced as a whole. New
+flows are judged after their translation, by the addresses of pods; answers and what belongs to them pass. What the
+machine itself sends to its pods passes, and what they send to it: a pod cannot be cut off from its node, which is why
+the machine's input is not judged. Forwarded packets are hooked, and the machine's output, because what an IPVS proxy
+sends on for a pod is not forwarded. Without a policy there is no table.
 """
 
 from __future__ import annotations
@@ -15,59 +16,68 @@ from typing import Any
 from kip_conformance.infra.cell.commands import run
 from kip_conformance.infra.cell.problems import Refused
 
-__all__ = ["apply_policy", "policy_rules"]
+__all__ = ["apply_policies", "policy_rules"]
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-def apply_policy(pod_address: str, policy: Mapping[str, Any]) -> None:
-    """In one transaction. Raises Refused for what is no policy, and CellProblem."""
-    run(["nft", "-f", "-"], stdin=policy_rules(pod_address, policy))
+def apply_policies(policies: Mapping[str, Mapping[str, Any]]) -> None:
+    """By pods' addresses, in one transaction. Raises Refused for what is no policy, and CellProblem."""
+    run(["nft", "-f", "-"], stdin=policy_rules(policies))
 
 
-def policy_rules(pod_address: str, policy: Mapping[str, Any]) -> str:
+def policy_rules(policies: Mapping[str, Mapping[str, Any]]) -> str:
     """The table as nft reads it; loading it replaces the one that is there. Raises Refused.
 
-    `policy` has `ingress` and `egress`: None for everything, else rules of which one must let a flow pass.
+    A pod's policy has `ingress` and `egress`: None for everything, else rules of which one must let a flow pass.
     """
     remove = "table ip kip_policy\ndelete table ip kip_policy\n"
-    try:
-        ingress = _chain(policy.get("ingress"), "saddr")
-        egress = _chain(policy.get("egress"), "daddr")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(400, f"policy: {type(error).__name__}: {error}") from error
-    if not ingress and not egress:
+    chains: dict[str, str] = {}
+    isolated: dict[str, list[str]] = {"egress": [], "ingress": []}
+    for address, policy in sorted(policies.items()):
+        for direction, (own, peer) in _FIELDS.items():
+            try:
+                rules = _rules(policy.get(direction), peer)
+                name = f"{direction}_{str(IPv4Address(address)).replace('.', '_')}"
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise Refused(400, f"policy: {type(error).__name__}: {error}") from error
+            if rules:
+                # A pod always reaches itself, through its own Service too.
+                chains[name] = f"    ip {peer} {address} return\n{rules}"
+                isolated[direction].append(f"{address} : jump {name}")
+    if not chains:
         return remove
+    made = "".join(f"  chain {name} {{\n{rules}\n  }}\n" for name, rules in chains.items())
     return f"""{remove}table ip kip_policy {{
-  chain ingress {{
-{ingress or "    accept"}
-  }}
-  chain egress {{
-{egress or "    accept"}
-  }}
-  chain forwarded {{
+{made}  chain forwarded {{
     type filter hook forward priority filter + 10; policy accept;
     ct state established,related accept
-    iifname "veth0" oifname "veth0" accept
-    oifname "veth0" goto ingress
-    iifname "veth0" goto egress
-  }}
+{_judged(isolated, "egress")}{_judged(isolated, "ingress")}  }}
   chain sent {{
     type filter hook output priority filter + 10; policy accept;
     ct state established,related accept
-    ip saddr {pod_address} oifname != "veth0" goto egress
-    ip daddr {pod_address} fib saddr type != local goto ingress
-  }}
+{_judged(isolated, "egress")}    fib saddr type local accept
+{_judged(isolated, "ingress")}  }}
 }}
 """
 
 
-def _chain(rules: Sequence[Mapping[str, Any]] | None, field: str) -> str:
+_FIELDS = {"egress": ("saddr", "daddr"), "ingress": ("daddr", "saddr")}
+"""Where a flow has the pod's own address, and where its peer's."""
+
+
+def _judged(isolated: Mapping[str, Sequence[str]], direction: str) -> str:
+    """The line that sends the flows of isolated pods to their chains, which return for those that may pass."""
+    pods = ", ".join(isolated[direction])
+    return f"    ip {_FIELDS[direction][0]} vmap {{ {pods} }}\n" if pods else ""
+
+
+def _rules(rules: Sequence[Mapping[str, Any]] | None, field: str) -> str:
     """Empty when the direction is open."""
     if rules is None:
         return ""
     lines = [
-        f"    {peer}{port}accept"
+        f"    {peer}{port}return"
         for rule in rules
         for peer in _peers(rule["peers"], field)
         for port in _ports(rule["ports"])

@@ -45,7 +45,8 @@ table ip kip_cell {{
     iifname "veth0" ip saddr != {pod} counter drop
   }}
   chain to_machine {{
-    type filter hook input priority filter; policy accept;
+    # Behind IPVS, which takes packets to VIPs out of the input hook at 98: to the machine they only seem to go.
+    type filter hook input priority 110; policy accept;
     iifname != "veth0" accept
     ct state established,related accept
     icmp type echo-request accept

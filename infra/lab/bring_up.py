@@ -162,6 +162,8 @@ def bring_up(control: Control, parts: Parts, say: Timed) -> tuple[KubeApi, str]:
             _kubectl_apply(control, parts, manifest)
         _until(control, lambda: _unready_node(api), "nodes", within=patience)
         say("nodes Ready")
+        for node in nodes if parts.cni.wants_policy_agent else ():
+            control.daemon("kip-policy-agent", node.policy_agent(), machine=node.node.name)
         _until(control, lambda: _without_account(api), "ServiceAccounts", within=patience)
         if offered is not None:
             _until(control, lambda: lacks_account(api), "cells", within=patience)

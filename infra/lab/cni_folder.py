@@ -20,6 +20,7 @@ __all__ = ["DISTRIBUTION_PLUGINS", "CniFolder", "built_in"]
 
 BUILT_IN = Path(__file__).parent / "cni"
 DISTRIBUTION_PLUGINS = Path("/usr/lib/cni")
+_POLICY_AGENT = "policy-agent"
 
 
 def built_in() -> list[str]:
@@ -35,6 +36,8 @@ class CniFolder:
     conflist: Path
     plugins: dict[str, Path]
     manifests: tuple[Path, ...]
+    wants_policy_agent: bool = False
+    """Whether NetworkPolicies are for the lab's own agent to enforce: nodes route what their pods send each other."""
 
     @classmethod
     def find(cls, name: str, distribution: Path = DISTRIBUTION_PLUGINS) -> CniFolder:
@@ -60,7 +63,8 @@ class CniFolder:
         vendor = folder / "bin"
         for program in sorted(vendor.iterdir()) if vendor.is_dir() else ():
             plugins.setdefault(program.name, program)
-        return cls(folder.name, conflists[0], plugins, tuple(sorted((folder / "manifests").glob("*.yaml"))))
+        manifests = tuple(sorted((folder / "manifests").glob("*.yaml")))
+        return cls(folder.name, conflists[0], plugins, manifests, (folder / _POLICY_AGENT).exists())
 
     def install(self, node: NodePlan, conf: Path, programs: Path) -> None:
         """Write the node's conflist into `conf` and link every plugin into `programs`."""

@@ -37,6 +37,7 @@ _CLIENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "api-server-to-kubelet": ("kube-apiserver-kubelet-client", ()),
     # By the name that its ServiceAccount has: what it may do is what its manifest says.
     "kip-provider": ("system:serviceaccount:kube-system:kip-provider", ()),
+    "kip-policy-agent": ("kip-policy-agent", ()),
 }
 
 

@@ -14,7 +14,7 @@ import sys
 
 from kip_conformance.infra.lab import kernel, namespaces
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 
 class _Side(asyncio.Protocol):
@@ -23,6 +23,7 @@ class _Side(asyncio.Protocol):
     def __init__(self) -> None:
         self.other: _Side | None = None
         self.transport: asyncio.Transport | None = None
+        self.has_ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -34,8 +35,13 @@ class _Side(asyncio.Protocol):
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        if self.other is not None and self.other.transport is not None and self.other.transport.can_write_eof():
+        self.has_ended = True
+        if self.other is not None and self.other.transport is not None and self.transport is not None:
             self.other.transport.write_eof()
+            if self.other.has_ended:
+                # Nobody else would: kept open for what the other way might still bring.
+                self.transport.close()
+                self.other.transport.close()
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -77,7 +83,8 @@ class _Accepted(_Side):
             self.transport.resume_reading()
 
 
-async def _serve(listener: socket.socket, address: tuple[str, int]) -> None:
+async def serve(listener: socket.socket, address: tuple[str, int]) -> None:
+    """Pump every connection to the address, from the network namespace that this thread is in; until cancelled."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Accepted(address), sock=listener)
     await server.serve_forever()
@@ -90,7 +97,7 @@ def main(arguments: list[str]) -> int:
     listener.setblocking(False)
     there = os.open(namespaces.NETNS_FOLDER / netns, os.O_RDONLY)
     kernel.setns(there, kernel.CLONE_NEWNET)
-    asyncio.run(_serve(listener, (address, int(port))))
+    asyncio.run(serve(listener, (address, int(port))))
     return 0
 
 

@@ -6,6 +6,7 @@ Only what is started and how; the order of things is bring_up.py's, switching pr
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,11 @@ disabled_plugins = [{disabled}]
         path = self.disk / f"kube-proxy-{mode}.yaml"
         path.write_text(yaml.safe_dump(config))
         return path
+
+    def policy_agent(self) -> list[str]:
+        """The command of the agent that enforces NetworkPolicies here."""
+        command = [sys.executable, "-m", "kip_conformance.infra.provider.policies", "--nodename", self.node.name]
+        return [*command, "--kubeconfig", f"{self.lab.pki}/kip-policy-agent.kubeconfig"]
 
     def system_files(self) -> dict[str, str]:
         """Files of the host that the machine must see otherwise, by path."""

@@ -115,8 +115,8 @@ class World:
 
     def state(self, instance: str) -> str:
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        state: str = found["State"]["Name"]
-        return state
+        why = found.get("StateReason", {}).get("Message", "")
+        return f"{found['State']['Name']} ({why})" if why else found["State"]["Name"]
 
     def launch(self, user_data: str, *addresses: str) -> str:
         """An instance with these addresses; returns at once."""

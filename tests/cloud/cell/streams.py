@@ -54,7 +54,6 @@ def open_stream(agent: AgentClient, path: str, *protocols: str, **query: Any) ->
         subprotocols=spoken,
         compression=None,
         max_size=None,
-        open_timeout=60,
     )
 
 

@@ -88,6 +88,13 @@ def test_the_agent_tells_its_version(world, running):
     assert datetime.datetime.fromisoformat(said["started"])
 
 
+def test_no_session_is_offered_for_another_time(running):
+    with running.agent.connect() as connection:
+        connection.sendall(b"GET /v1/ping HTTP/1.1\r\nHost: cell\r\n\r\n")
+        assert b"200 OK" in connection.recv(4096)
+        assert not connection.session.has_ticket
+
+
 def test_a_client_without_a_certificate_is_refused(running):
     assert refused(AgentClient(running.agent.port, running.address, running.agent.pki, identity=""))
 

@@ -131,12 +131,12 @@ def test_a_pod_on_the_host_network_has_no_policy():
     assert meant(policy(ingress=[]), of=PODS[4]) == OPEN
 
 
-# -- on the cell
+# -- on the machine
 
 
 def test_no_policy_is_no_table():
-    assert policy_rules("10.0.0.1", OPEN) == "table ip kip_policy\ndelete table ip kip_policy\n"
-    assert policy_rules("10.0.0.1", {}) == policy_rules("10.0.0.1", OPEN)
+    assert policy_rules({}) == "table ip kip_policy\ndelete table ip kip_policy\n"
+    assert policy_rules({"10.0.0.1": {}}) == policy_rules({"10.0.0.1": OPEN}) == policy_rules({})
 
 
 def test_rules_are_peers_by_ports_and_end_with_a_drop():
@@ -144,26 +144,40 @@ def test_rules_are_peers_by_ports_and_end_with_a_drop():
         "peers": {"addresses": ["10.0.0.3", "10.0.0.2"], "blocks": [{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}]},
         "ports": [{"protocol": "TCP", "port": 90, "endPort": 99}, {"protocol": "UDP", "port": None, "endPort": None}],
     }
-    made = policy_rules("10.0.0.1", {"ingress": [rule], "egress": None})
+    made = policy_rules({"10.0.0.1": {"ingress": [rule], "egress": None}})
 
-    assert lines(made, "ingress") == [
-        "ip saddr { 10.0.0.2, 10.0.0.3 } tcp dport 90-99 accept",
-        "ip saddr { 10.0.0.2, 10.0.0.3 } meta l4proto udp accept",
-        "ip saddr 10.0.0.0/8 ip saddr != 10.1.0.0/16 tcp dport 90-99 accept",
-        "ip saddr 10.0.0.0/8 ip saddr != 10.1.0.0/16 meta l4proto udp accept",
+    assert lines(made, "ingress_10_0_0_1") == [
+        "ip saddr 10.0.0.1 return",
+        "ip saddr { 10.0.0.2, 10.0.0.3 } tcp dport 90-99 return",
+        "ip saddr { 10.0.0.2, 10.0.0.3 } meta l4proto udp return",
+        "ip saddr 10.0.0.0/8 ip saddr != 10.1.0.0/16 tcp dport 90-99 return",
+        "ip saddr 10.0.0.0/8 ip saddr != 10.1.0.0/16 meta l4proto udp return",
         "counter drop",
     ]
-    assert lines(made, "egress") == ["accept"]
+    assert "egress" not in made
 
 
 def test_egress_is_judged_by_where_it_goes():
-    made = policy_rules("10.0.0.1", {"ingress": None, "egress": [{"peers": {"addresses": ["10.0.0.2"], "blocks": []}, "ports": None}]})  # fmt: skip  # noqa: E501
-    assert lines(made, "egress") == ["ip daddr { 10.0.0.2 } accept", "counter drop"]
+    rule = {"peers": {"addresses": ["10.0.0.2"], "blocks": []}, "ports": None}
+    made = policy_rules({"10.0.0.1": {"ingress": None, "egress": [rule]}})
+    assert lines(made, "egress_10_0_0_1") == ["ip daddr 10.0.0.1 return", "ip daddr { 10.0.0.2 } return", "counter drop"]
+
+
+def test_a_flow_between_two_pods_is_judged_at_both_and_the_machines_own_at_none():
+    closed = {"ingress": [], "egress": []}
+    made = policy_rules({"10.0.0.2": closed, "10.0.0.1": closed})
+
+    ends = [
+        "ip saddr vmap { 10.0.0.1 : jump egress_10_0_0_1, 10.0.0.2 : jump egress_10_0_0_2 }",
+        "ip daddr vmap { 10.0.0.1 : jump ingress_10_0_0_1, 10.0.0.2 : jump ingress_10_0_0_2 }",
+    ]
+    assert lines(made, "forwarded")[-2:] == ends
+    assert lines(made, "sent")[-3:] == [ends[0], "fib saddr type local accept", ends[1]]
 
 
 def lines(rules, chain):
     """Of one chain."""
-    body = rules.partition(f"chain {chain} {{\n")[2].partition("}\n  chain")[0]
+    body = rules.partition(f"chain {chain} {{\n")[2].partition("\n  }\n")[0]
     return [line.strip() for line in body.splitlines() if line.strip()]
 
 
@@ -180,4 +194,4 @@ def lines(rules, chain):
 )
 def test_what_is_no_policy_is_refused(ingress):
     with pytest.raises(Refused):
-        policy_rules("10.0.0.1", {"ingress": ingress, "egress": None})
+        policy_rules({"10.0.0.1": {"ingress": ingress, "egress": None}})
