@@ -35,7 +35,7 @@ def policy_rules(policies: Mapping[str, Mapping[str, Any]]) -> str:
     chains: dict[str, str] = {}
     isolated: dict[str, list[str]] = {"egress": [], "ingress": []}
     for address, policy in sorted(policies.items()):
-        for direction, (own, peer) in _FIELDS.items():
+        for direction, (_, peer) in _FIELDS.items():
             try:
                 rules = _rules(policy.get(direction), peer)
                 name = f"{direction}_{str(IPv4Address(address)).replace('.', '_')}"

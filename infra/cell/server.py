@@ -31,8 +31,8 @@ def tls_context(settings: CellSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    # Nobody resumes a session. A ticket comes after the handshake, and a client that reads and writes in two threads may
-    # meet it in the middle of its request: Python before 3.13 then waits for ever (races in its ssl module).
+    # Nobody resumes a session. Tickets come after the handshake, and a client that reads and writes in two threads may
+    # meet one in the middle of its request: Python before 3.13 then waits for ever (races in its ssl module).
     context.num_tickets = 0
     # OpenSSL reads a chain from files only.
     files = [(f"{RUN}/tls.crt", settings.certificate), (f"{RUN}/tls.key", settings.key)]

@@ -145,6 +145,43 @@ def test_a_service_that_was_asked_for_too_early_answers_every_time(kept):
             api.delete("Service", "early", RESIDENTS)
 
 
+def test_policies_hold_between_pods_of_one_node_and_of_two(kept):
+    """default-deny with one peer allowed, by the routed CNI's policy agent; probes of the machine itself still pass."""
+    folder = LabFolder.of(kept[0])
+    cluster = LabCluster(ClusterDescription.from_json(folder.description.read_text()))
+    pods = tuple(place for place in cluster.places if place.kind == "pod")
+    mine, friend = pods[0], next(pod for pod in pods if pod.machine != pods[0].machine)
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "closed", "namespace": RESIDENTS},
+        "spec": {
+            "podSelector": {"matchLabels": {"kip-conformance/place": mine.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {"kip-conformance/place": friend.name}}}]}],
+        },
+    }
+    api = KubeApi(folder.kubeconfig)
+
+    def reaching(pod):
+        seen = driver.all(cluster.places, (pod,), "tcp")
+        return {client for (client, _), observation in seen.items() if observation.is_open}
+
+    with cluster.driver() as driver:
+        everybody = {place.name for place in cluster.places}
+        to_mine, to_friend = everybody - {mine.name}, everybody - {friend.name}
+        eventually(lambda: reaching(mine), lambda seen: seen == to_mine, within=10)
+        api.create(policy)
+        try:
+            machine = {place.name for place in cluster.places if place.machine == mine.machine and place not in pods}
+            eventually(lambda: reaching(mine), lambda seen: seen == {*machine, friend.name}, within=10)
+            assert reaching(friend) == to_friend - {mine.name}
+        finally:
+            api.delete("NetworkPolicy", "closed", RESIDENTS)
+        eventually(lambda: reaching(mine), lambda seen: seen == to_mine, within=10)
+        eventually(lambda: reaching(friend), lambda seen: seen == to_friend, within=10)
+
+
 def test_a_pair_is_rerun_in_seconds(kept, tmp_path):
     arguments = ["--requirement", "P2P-02", "--pair", "node-a-to-node-b"]
     code, verdicts, said = judge(kept[0], tmp_path / "out", *arguments)

@@ -160,7 +160,11 @@ def test_rules_are_peers_by_ports_and_end_with_a_drop():
 def test_egress_is_judged_by_where_it_goes():
     rule = {"peers": {"addresses": ["10.0.0.2"], "blocks": []}, "ports": None}
     made = policy_rules({"10.0.0.1": {"ingress": None, "egress": [rule]}})
-    assert lines(made, "egress_10_0_0_1") == ["ip daddr 10.0.0.1 return", "ip daddr { 10.0.0.2 } return", "counter drop"]
+    assert lines(made, "egress_10_0_0_1") == [
+        "ip daddr 10.0.0.1 return",
+        "ip daddr { 10.0.0.2 } return",
+        "counter drop",
+    ]
 
 
 def test_a_flow_between_two_pods_is_judged_at_both_and_the_machines_own_at_none():
