@@ -26,7 +26,7 @@ from benchmarks.session import Session
 
 __all__ = ["BENCHMARKS", "main"]
 
-BENCHMARKS = ("engine", "fabric", "cloud", "lab_up", "matrix", "rate", "conformance")
+BENCHMARKS = ("engine", "fabric", "cloud", "cells", "lab_up", "matrix", "rate", "conformance")
 """Modules of this package with ABOUT, NEEDS_ROOT and run(session), in the order that they are run."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kip_conformance.infra.errors import HarnessError
 
-__all__ = ["below", "kernel_memory", "other_labs", "pss", "supervisor_of"]
+__all__ = ["below", "kernel_memory", "other_labs", "pss", "pss_of", "supervisor_of"]
 
 PROC = Path("/proc")
 
@@ -72,8 +72,13 @@ def pss(ancestor: int) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for pid in below(ancestor):
         with contextlib.suppress(OSError):
-            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-            kib = next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+            size = pss_of(pid)
             name = (PROC / str(pid) / "comm").read_text().strip()
-            sizes[name] = sizes.get(name, 0.0) + kib / 1024
+            sizes[name] = sizes.get(name, 0.0) + size
     return sizes
+
+
+def pss_of(pid: int) -> float:
+    """MiB of one process. Raises OSError when it has gone."""
+    lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0) / 1024

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.judge.grid import Grid
 from kip_conformance.infra.probe.observation import REQUEST_ARRIVED, Observation
 from kip_conformance.infra.targets.protocol import Place
@@ -158,7 +159,7 @@ def test_drop_rules_spare_what_is_not_the_matrix(part):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--only", "nothing"], 4, "benchmark 'nothing': unknown; known: engine, fabric, cloud, lab-up, matrix"),
+        (["--only", "nothing"], 4, "benchmark 'nothing': unknown; known: engine, fabric, cloud, cells, lab-up"),
         (["--runs", "0"], 4, "--runs 0: at least 1"),
         (["--runs", "x"], 4, "invalid int value"),
         (["--json", "/nowhere/at/all.json"], 4, "there is no folder /nowhere/at"),
@@ -193,3 +194,21 @@ def test_a_percentile_is_one_of_the_values(part):
     assert [cloud.at_percentile(values, percent) for percent in (1, 50, 90, 95, 100)] == [1, 5, 9, 10, 10]
     assert cloud.at_percentile([7.0], 95) == 7.0
     assert cloud.SIZES[-1] == 250
+
+
+def test_a_cells_share_is_the_agents_memory_and_a_part_of_the_providers(part):
+    cells = part("cells")
+    agent = "/usr/bin/python3 -I -S -B /var/lib/cell/itzo --settings /var/lib/cell/settings.json"
+    processes = [
+        (agent, 6.0),
+        (f"{agent} agent", 10.0),
+        ("python -m kip_conformance.infra.provider --config provider.yaml", 40.0),
+        ("python -m kip_conformance.infra.provider.policies --nodename node-a", 16.0),
+        ("kube-proxy --config=/run/cell/kube-proxy.json --v=1", 30.0),
+        ("kube-proxy --config /m/node-a/kube-proxy-iptables.yaml", 50.0),
+        ("/usr/bin/python3 /prober.py serve", 9.0),
+    ]
+
+    assert cells.shares(processes, 2) == {"agent and provider": 28.0, "kube-proxy": 15.0}
+    with pytest.raises(HarnessError, match="no agent runs"):
+        cells.shares(processes, 0)
