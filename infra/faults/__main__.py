@@ -12,15 +12,14 @@ from pathlib import Path
 from types import FrameType
 
 from kip_conformance.infra.errors import KipError, UsageError
-from kip_conformance.infra.faults.fault import Fault, find_faults, sample_faults
+from kip_conformance.infra.faults.fault import ON_CELLS, ON_SITE, Fault, find_faults, sample_faults
 from kip_conformance.infra.faults.runner import Scope, run_faults, write_matrix
 from kip_conformance.infra.lab.state import new_run_id
 from kip_conformance.infra.targets.lab import LabTarget
 from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.plan import planned_places
 
-_ON_CELLS = ("cell-a", "cell-b", "cell-private")
-"""The places of the lab that faults of cells are planted in."""
+_FLAG = {(): "neither --cells nor --site", ON_CELLS: "--cells", ON_SITE: "--site"}
 
 
 def main() -> int:
@@ -44,15 +43,20 @@ def main() -> int:
     parser.add_argument(
         "--cells", action="store_true", help="the faults of cells, in a lab with cells; without it, all others"
     )
+    parser.add_argument(
+        "--site", action="store_true", help="the faults between cells and a site, in a lab with places on both"
+    )
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        faults = [fault for fault in find_faults(options.fault) if fault.on_cells == options.cells]
+        if options.cells and options.site:
+            raise UsageError("--cells and --site: one lab at a time")
+        further = ON_SITE if options.site else ON_CELLS if options.cells else ()
+        found = find_faults(options.fault)
+        faults = [fault for fault in found if fault.places == further]
         if not faults:
-            raise UsageError(
-                f"{', '.join(options.fault)}: planted {'without' if options.cells else 'with'} --cells only"
-            )
+            raise UsageError(f"{', '.join(options.fault)}: planted with {_FLAG[found[0].places]} only")
         if options.sample is not None:
             faults = sample_faults(faults, options.sample, options.seed)
             _say(f"seed {options.seed}: {', '.join(fault.name for fault in faults)}")
@@ -70,7 +74,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, faults: Sequence[Fault]) -> int:
-    places = planned_places(_ON_CELLS if options.cells else ())
+    places = planned_places(faults[0].places)
     target = LabTarget(TargetOptions(new_run_id(), options.kubernetes, places=places))
     lab = target.up(_say)
     try:

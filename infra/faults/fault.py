@@ -13,7 +13,12 @@ from kip_conformance.infra.errors import UsageError
 from kip_conformance.infra.faults import seeded
 from kip_conformance.infra.targets.lab import LabCluster
 
-__all__ = ["Fault", "find_faults", "sample_faults"]
+__all__ = ["ON_CELLS", "ON_SITE", "Fault", "find_faults", "sample_faults"]
+
+ON_CELLS = ("cell-a", "cell-b", "cell-private")
+"""The places of the lab that faults of cells are planted in."""
+ON_SITE = ("on-prem-node", "host-on-prem", "on-prem-host", "cell-b", "cell-private")
+"""The places of the lab that faults of what is between a site and cells are planted in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class Fault:
     green, at default budgets; `may_redden` excuses rows whose subject is what was broken. `blinds`: what takes away too
     what the harness sees with, so that any row outside of `kills` may be a harness-error.
     `every_mode`: the fault touches Services, so that it is run in each proxy mode and not only in the first. `options`
-    are further options of the run of the suites. `on_cells`: it is planted in a lab with places on cells.
+    are further options of the run of the suites. `on_cells`: it is planted in a lab with places on cells,
+    `on_site`: in one with places on cells and on premises.
     """
 
     name: str
@@ -40,6 +46,12 @@ class Fault:
     every_mode: bool = False
     options: tuple[str, ...] = ()
     on_cells: bool = False
+    on_site: bool = False
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places, beside the foundation's, of the lab that it is planted in."""
+        return ON_SITE if self.on_site else ON_CELLS if self.on_cells else ()
 
     @property
     def is_defect(self) -> bool:

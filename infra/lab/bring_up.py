@@ -184,7 +184,14 @@ def _start_cells(control: Control, parts: Parts, itzo: Mapping[str, str]) -> Non
         kube_proxy=parts.tools["kube-proxy"],
         images={"prober": parts.images.digests["prober"]},
         providers=providers_of(parts.places),
+        sites=_sites(parts),
     )
+
+
+def _sites(parts: Parts) -> tuple[str, ...]:
+    """The ranges on premises, where places there are judged: cells are to be reached from them."""
+    is_judged = any(place.machine in (ON_PREM_NODE.name, ON_PREM_HOST.name) for place in parts.places)
+    return (parts.plan.on_prem, parts.plan.on_prem_pods) if is_judged else ()
 
 
 def _connect(ec2: Any, plan: LabPlan, vpc: LabVpc) -> None:

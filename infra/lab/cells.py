@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ __all__ = [
     "offer_agent",
     "provider_settings",
     "providers_of",
+    "providers_stopped",
     "providers_told",
     "restart_providers",
     "start_cells",
@@ -146,10 +148,12 @@ def start_cells(
     kube_proxy: Path,
     images: Mapping[str, str],
     providers: Sequence[LabProvider],
+    sites: Sequence[str] = (),
 ) -> None:
     """Start the providers; cells may come up later. `itzo` is what `offer_agent` returned.
 
-    `images` are the digests of what the cells' machine image brings along, by repository name. Raises HarnessError.
+    `images` are the digests of what the cells' machine image brings along, by repository name, `sites` the ranges of
+    other networks that may reach cells. Raises HarnessError.
     """
     folder = control.folder
     store = bake_images(control, folder.path / "agent" / f"{archive.NAME}-{itzo['version']}", images)
@@ -160,7 +164,7 @@ def start_cells(
             "nametag": "lab",
             "defaultInstanceType": _TYPE,
             "bootImageSpec": {"imageIDs": _IMAGE},
-            "extraCIDRs": [plan.pods],
+            "extraCIDRs": [plan.pods, *sites],
             "itzo": dict(itzo),
             "statusInterval": 2,
             "cellConfig": {
@@ -228,17 +232,40 @@ def providers_told(control: Control, change: Callable[[dict[str, Any]], None]) -
 
 def command_files(control: Control) -> tuple[Path, ...]:
     """The files with the providers' commands, one a provider of this lab: JSON lists, which a restart reads."""
-    files = (_command(control, one.host.name) for one in PROVIDERS)
-    return tuple(file for file in files if file.exists())
+    return tuple(_command(control, host.name) for host in _hosts(control))
+
+
+@contextlib.contextmanager
+def providers_stopped(control: Control) -> Iterator[None]:
+    """No provider runs for the length of the block; afterwards they answer again. Raises HarnessError."""
+    try:
+        _end_all(control)
+        yield
+    finally:
+        _start_all(control)
 
 
 def restart_providers(control: Control) -> None:
     """End the providers and start them again, with what provider.yaml says now; returns when they answer."""
-    ours = [one.host for one in PROVIDERS if _command(control, one.host.name) in command_files(control)]
-    for host in ours:
-        control.end_daemon(host.name, _DAEMON)
+    _end_all(control)
+    _start_all(control)
+
+
+def _end_all(control: Control) -> None:
+    """Together: each takes a few seconds to end what it has under way."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: control.end_daemon(host.name, _DAEMON), _hosts(control)))
+
+
+def _hosts(control: Control) -> list[NodePlan]:
+    """The machines with a provider."""
+    return [one.host for one in PROVIDERS if _command(control, one.host.name).exists()]
+
+
+def _start_all(control: Control) -> None:
+    for host in _hosts(control):
         _start(control, host.name)
-    for host in ours:
+    for host in _hosts(control):
         _wait_answering(control, host)
 
 

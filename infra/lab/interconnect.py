@@ -50,6 +50,13 @@ def connect_peer(ec2: Any, plan: LabPlan, made: LabVpc) -> str:
         VpcId=made.vpc, PeerVpcId=peer, TagSpecifications=named("vpc-peering-connection", "peer")
     )["VpcPeeringConnection"]["VpcPeeringConnectionId"]
     ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    # A cell there fetches its agent from S3.
+    ec2.create_vpc_endpoint(
+        VpcId=peer,
+        ServiceName=f"com.amazonaws.{ec2.meta.region_name}.s3",
+        RouteTableIds=[table["RouteTableId"]],
+        TagSpecifications=named("vpc-endpoint", "peer-s3"),
+    )
     for own in made.tables.values():
         ec2.create_route(RouteTableId=own, DestinationCidrBlock=plan.peer, VpcPeeringConnectionId=peering)
     for cidr in (plan.vpc, plan.secondary):

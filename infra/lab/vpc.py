@@ -50,7 +50,7 @@ def make_vpc(ec2: Any, plan: LabPlan) -> LabVpc:
     ids = {subnet.name: _subnet(ec2, vpc, subnet, region, tables[subnet.table]) for subnet in SUBNETS}
     ec2.create_route(RouteTableId=tables["public"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     group = ec2.create_security_group(VpcId=vpc, GroupName="nodes", Description="what nodes let in")["GroupId"]
-    near = (plan.vpc, plan.secondary, plan.pods, plan.on_prem, plan.on_prem_pods)
+    near = (plan.vpc, plan.secondary, plan.peer, plan.pods, plan.on_prem, plan.on_prem_pods)
     ec2.authorize_security_group_ingress(
         GroupId=group, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": cidr} for cidr in near]}]
     )

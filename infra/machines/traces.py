@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.targets.protocol import Machine
 
-__all__ = ["PodTraces", "pod_traces"]
+__all__ = ["PodTraces", "pod_traces", "rules_naming"]
 
 # Each section names the kind of trace. A pod's address as a whole word: 10.0.0.1 is no trace of 10.0.0.11.
 _SCRIPT = r"""
@@ -47,3 +47,9 @@ def pod_traces(machine: Machine, address: str, interface: int) -> PodTraces:
     if done.returncode != 0:
         raise HarnessError(f"{machine.name}: cannot look for {address}: {done.stderr.decode(errors='replace').strip()}")
     return PodTraces(tuple(" ".join(line.split()) for line in done.stdout.decode(errors="replace").splitlines()))
+
+
+def rules_naming(machine: Machine, address: str) -> tuple[str, ...]:
+    """The packet filter's rules on a machine that name an address. Raises HarnessError when they cannot be read."""
+    # No interface has the index 0.
+    return tuple(line for line in pod_traces(machine, address, 0).lines if line.startswith("rule: "))

@@ -30,7 +30,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Facilities:
-    """`dials_private` is whether agents are dialled at their private addresses (the provider is in their VPC)."""
+    """`own_vpc` is where the provider itself is: agents there are dialled at their private addresses."""
 
     config: Config
     kube: KubeClient
@@ -44,7 +44,7 @@ class Facilities:
     agent_tls: ssl.SSLContext
     host_ip: str
     node: str
-    dials_private: bool
+    own_vpc: str
     patience: Patience
     moved: asyncio.Event
     """Set when a pod may have another address than before, or none."""
@@ -52,4 +52,4 @@ class Facilities:
     def address_of(self, cell: Cell) -> str:
         """Where the cell's agent is dialled."""
         known = self.fleet.cells.get(cell.instance, cell)
-        return cell.primary if self.dials_private or not known.public else known.public
+        return cell.primary if known.vpc == self.own_vpc or not known.public else known.public

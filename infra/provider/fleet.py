@@ -46,6 +46,7 @@ class Cell:
     secondary: str
     public: str
     interface: str
+    vpc: str = ""
     pod: str = ""
     restarts: Mapping[str, int] = field(default_factory=dict)
     routes: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ def cell_of(described: dict[str, Any]) -> Cell:
         secondary[0] if secondary else "",
         described.get("PublicIpAddress", ""),
         nics[0].get("NetworkInterfaceId", ""),
+        described.get("VpcId", ""),
         tags.get(POD_TAG, ""),
         restarts_in(tags.get(RESTARTS_TAG, "")),
         tuple(tags.get(ROUTES_TAG, "").split()),

@@ -26,14 +26,13 @@ blocks)."""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The subnet that cells are in. `vpc_cidrs` are all ranges of its VPC; `inside` is whether the provider is, too."""
+    """The subnet that new cells are in. `vpc_cidrs` are all ranges of its VPC."""
 
     vpc: str
     vpc_cidrs: tuple[str, ...]
     subnet: str
     subnet_cidr: str
     zone: str
-    inside: bool
 
 
 async def find_place(cloud: Cloud, settings: Aws, own: Surroundings | None) -> Place:
@@ -60,7 +59,6 @@ async def find_place(cloud: Cloud, settings: Aws, own: Surroundings | None) -> P
         subnet,
         found["CidrBlock"],
         found["AvailabilityZone"],
-        own is not None and own.vpc == vpc,
     )
 
 

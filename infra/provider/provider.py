@@ -96,7 +96,7 @@ async def run(config: Config, options: Options) -> None:
         identity.client_tls(),
         host_ip,
         options.node,
-        place.inside,
+        own.vpc if own else "",
         options.patience,
         asyncio.Event(),
     )

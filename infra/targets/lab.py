@@ -24,7 +24,14 @@ from kip_conformance.infra.lab.attempts import Attempts
 from kip_conformance.infra.lab.binaries.packages import unpacked_binary
 from kip_conformance.infra.lab.binaries.provide import Toolset, provide
 from kip_conformance.infra.lab.bring_up import Parts, Timed, bring_up, machines_of, nodes_of
-from kip_conformance.infra.lab.cells import Cell, find_cells, provider_settings, providers_told
+from kip_conformance.infra.lab.cells import (
+    Cell,
+    find_cells,
+    provider_settings,
+    providers_stopped,
+    providers_told,
+)
+from kip_conformance.infra.lab.census import host_network, take_census
 from kip_conformance.infra.lab.cni_folder import CniFolder
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.control_plane import API_PORT, REGISTRY
@@ -32,11 +39,12 @@ from kip_conformance.infra.lab.disruption import cut_off
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.network import points_between
 from kip_conformance.infra.lab.node import NodeFiles
-from kip_conformance.infra.lab.plan import CONTROL_PLANE, PLAN
+from kip_conformance.infra.lab.plan import CONTROL_PLANE, ON_PREM_GATEWAY, PLAN
 from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
 from kip_conformance.infra.lab.service_proxy import MODES, ServiceProxy
 from kip_conformance.infra.lab.state import LabFolder
 from kip_conformance.infra.probe.driver import Driver, ProbeTarget
+from kip_conformance.infra.targets.lab_features import declared
 from kip_conformance.infra.targets.options import TargetOptions
 from kip_conformance.infra.targets.protocol import (
     ClusterDescription,
@@ -54,41 +62,6 @@ _UNREST = 60.0  # seconds: longer than any row takes
 
 _PROVIDERS_BACK = 30.0
 """Seconds until a provider that was started again lets its pods be spoken to."""
-
-# What a lab declares: rows that need anything else are not-runnable on it.
-FEATURES = (
-    "attach",
-    "capture",
-    "disruptable",
-    "dns",
-    "downward-api",
-    "even-choice",
-    "exec",
-    "host-network",
-    "host-port",
-    "host-port-ip",
-    "host-port-loopback",
-    "host-port-udp",
-    "kernel-forwarding",
-    "logs",
-    "machine-access",
-    "machine-readable",
-    "node-pod-cidr",
-    "node-port",
-    "outside",
-    "port-forward",
-    "udp",
-)
-
-_ABOUT_CELLS = (
-    "cells",
-    "cloud-changeable",
-    "cloud-readable",
-    "metadata-hidden",
-    "provider-configurable",
-    "region-registry",
-)
-"""What it declares as well when there are places on cells."""
 
 
 class LabCluster:
@@ -123,10 +96,18 @@ class LabCluster:
 
     @contextlib.contextmanager
     def stopped(self, component: Component) -> Iterator[None]:
-        """The proxies really end. The API server goes on, out of its nodes' reach, so that probers can be spoken to."""
+        """Proxies and providers really end.
+
+        The API server goes on, out of its nodes' reach, so that probers can be spoken to.
+        """
         if component == "service-proxy":
             with self.proxy.stopped():
                 yield
+            return
+        if component == "provider":
+            with providers_stopped(self.control):
+                yield
+            self.wait_probers(within=_PROVIDERS_BACK)
             return
         with contextlib.ExitStack() as stack:
             for name in (*(node.name for node in self._nodes), *self.proxy.cells.machines):
@@ -247,7 +228,7 @@ class LabTarget:
             kubeconfig=str(folder.kubeconfig),
             places=tuple(places),
             modes=self.options.modes,
-            features=(*FEATURES, *(_ABOUT_CELLS if any(place.node for place in places) else ())),
+            features=declared(places),
             versions={**tools.versions, "kernel": os.uname().release, "cni": self.cni.name},
             details={
                 **around_details(),
@@ -257,6 +238,7 @@ class LabTarget:
                 "prober-image": f"{REGISTRY}/prober@{prober_digest}",
                 "domain": PLAN.domain,
                 "cloud-api": cloud,
+                "site-gateway": ON_PREM_GATEWAY.name,
                 "cells": {place: asdict(cell) for place, cell in self._cells(places, cloud).items()},
                 "plan": {
                     "vpc": [PLAN.vpc, PLAN.secondary],
@@ -300,6 +282,16 @@ class LabTarget:
         """Take a lab down, whatever is left of it; returns when processes, groups and files are gone."""
         remove_lab(LabFolder(Path(description.state)))
         self._close_lifeline()
+
+    def up_and_down(self, progress: Progress) -> Sequence[str]:
+        """Everything that a lab is, from nothing to nothing; see CountsTraces in infra/targets/protocol.py."""
+        host = host_network()
+        cluster = self.up(progress)
+        try:
+            census = take_census(LabFolder(Path(cluster.description.state)), host)
+        finally:
+            self.down(cluster.description)
+        return census.left()
 
     def _abandon(self, folder: LabFolder) -> None:
         with contextlib.suppress(HarnessError):

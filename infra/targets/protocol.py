@@ -22,6 +22,7 @@ __all__ = [
     "Completed",
     "Component",
     "ConfiguresProviders",
+    "CountsTraces",
     "HeldProcess",
     "Machine",
     "NetworkPoint",
@@ -36,7 +37,7 @@ __all__ = [
 DESCRIPTION_VERSION = 3
 
 Protocol4 = Literal["tcp", "udp"]
-Component = Literal["service-proxy", "api-server"]
+Component = Literal["service-proxy", "api-server", "provider"]
 PlaceKind = Literal["pod", "hostnet", "host", "plain"]
 
 
@@ -192,8 +193,9 @@ class Cluster(Protocol):
     def stopped(self, component: Component) -> AbstractContextManager[None]:
         """Without a component for the length of the block; only where the target declares disruptable.
 
-        No machine has a service proxy that runs, or none reaches the API server. Probers can still be spoken to. On
-        leaving, the component runs again; what it makes up for takes its time. Raises HarnessError when it does not.
+        No machine has a service proxy that runs, or none reaches the API server, or no provider of virtual nodes runs.
+        Probers can still be spoken to, but without a provider those on its node cannot. On leaving, the component runs
+        again; what it makes up for takes its time. Raises HarnessError when it does not.
         """
 
     def check_components(self) -> None:
@@ -253,3 +255,10 @@ class Target(Protocol):
 
     def keep(self, description: ClusterDescription) -> Sequence[str]:
         """Let the cluster outlive this process. Returns the command lines that attach to it and that clean it up."""
+
+
+class CountsTraces(Protocol):
+    """A target whose clusters can be looked for when they are gone; its clusters declare second-cluster."""
+
+    def up_and_down(self, progress: Progress) -> Sequence[str]:
+        """Stand a cluster up, take it down, and return what is left of it, in words. Raises KipError."""

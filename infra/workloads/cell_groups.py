@@ -6,6 +6,7 @@ Whatever is changed is given back. Sources: Amazon EC2 API Reference, CreateSecu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
@@ -19,6 +20,7 @@ __all__ = ["CellGroups"]
 
 _ADDED = GroupRule("tcp", 4444, 4444, "203.0.113.0/24")
 """A rule that no provider makes, from a range for documentation (RFC 5737): it lets nobody in."""
+_OF_CELLS = re.compile(r"kip-.+-CellSecurityGroup")
 _RELEASED_WITHIN = 60.0
 _DONE_BY_OTHERS = ("InvalidPermission.Duplicate", "InvalidPermission.NotFound")
 
@@ -32,11 +34,16 @@ class CellGroups:
     def __init__(self, ec2: Any, *, prefix: str) -> None:
         self._ec2, self._prefix = ec2, prefix
         self._made: list[str] = []
+        self._visited: list[str] = []
 
     def __enter__(self) -> CellGroups:
         return self
 
     def __exit__(self, *_: object) -> None:
+        while self._visited:
+            filters = [{"Name": "vpc-id", "Values": [self._visited.pop()]}]
+            found = self._ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+            self._made += [one["GroupId"] for one in found if _OF_CELLS.fullmatch(one["GroupName"])]
         while self._made:
             self._release(self._made.pop())
 
@@ -44,16 +51,20 @@ class CellGroups:
         """What the groups at an address let in. Raises HarnessError when no interface has it."""
         return admission_at(self._ec2, address)
 
-    def open_to_everybody(self, address: str) -> str:
-        """Make a group that lets TCP and UDP in from anywhere, in the network of the interface at `address`; its id."""
-        filters = [{"Name": "addresses.private-ip-address", "Values": [address]}]
+    def admitting(self, ranges: Sequence[str], *, beside: str) -> str:
+        """Make a group that lets everything in from these ranges, in the network of the address `beside`; its id."""
+        filters = [{"Name": "addresses.private-ip-address", "Values": [beside]}]
         vpc = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"][0]["VpcId"]
         name = f"{self._prefix}-{len(self._made) + 1}"
         made: str = self._ec2.create_security_group(VpcId=vpc, GroupName=name, Description="of one test")["GroupId"]
         self._made.append(made)
-        rules = [GroupRule(protocol, 0, 65535, "0.0.0.0/0").permission() for protocol in ("tcp", "udp")]
-        self._ec2.authorize_security_group_ingress(GroupId=made, IpPermissions=rules)
+        rule = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": cidr} for cidr in ranges]}
+        self._ec2.authorize_security_group_ingress(GroupId=made, IpPermissions=[rule])
         return made
+
+    def visit(self, vpc: str) -> None:
+        """Cells will be in a network where there are none otherwise: what their provider makes there goes with ours."""
+        self._visited.append(vpc)
 
     def of_provider(self, address: str) -> str:
         """The id of the provider's own group at a cell's address; empty when the cell has none."""

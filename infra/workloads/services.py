@@ -151,6 +151,11 @@ class Services:
         spec = {"type": "NodePort"} if is_node_port else {}
         return self.make(endpoints, PortPlan(_PORT, ports.pop(), protocol), spec=spec)[0]
 
+    def of(self, pod: Place, protocol: Protocol4, *, is_node_port: bool = False) -> ServiceRef:
+        """A Service over one resident pod; a NodePort is allocated. Raises ApiRefusal."""
+        plan, chosen = PortPlan(_PORT, pod.ports[0], protocol), {"kip-conformance/place": pod.name}
+        return self.make([pod], plan, selector=chosen, spec={"type": "NodePort"} if is_node_port else {})[0]
+
     def make(
         self,
         endpoints: Sequence[Place],

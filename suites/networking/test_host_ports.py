@@ -151,3 +151,28 @@ def test_a_host_port_takes_nothing_from_a_service(
     expected = every_pair(vip_clients, targets, is_open(to=pods))
     eventually(lambda: probe.every_time(vip_clients, targets), expected, within=webs[0].budget)
     assert probe.every_time(vip_clients, targets) == expected
+
+
+@pytest.mark.requirement("HPT-08")
+@pytest.mark.needs("machine-access")
+def test_a_host_port_follows_its_pod_to_another_cell(
+    own_pods, host_ports, cell_machines, cells, terminate, rules_naming, probe, near_pods, hosts, budgets
+):
+    """When a cell is replaced its HostPort leads to the new podIP, and no rule names the old one any more."""
+    ports, clients = host_ports.one_each(cell_machines), (*near_pods, *hosts)
+    where = [host_ports.host_of(machine) for machine in cell_machines]
+    first = own_pods.start(*host_ports.plans("moving", ports))
+    targets = host_ports.targets(first, ports)
+    expected = every_pair(clients, targets, is_open())
+    eventually(lambda: probe.all(clients, targets, "tcp"), expected, within=budgets.propagation)
+    for pod in first:
+        terminate(cells.at(pod.address))
+    again = [own_pods.restarted(pod, restarts=1) for pod in first]
+    kept = [pod.name for pod, new in zip(first, again, strict=True) if pod.address == new.address]
+    assert not kept, f"the podIP did not change, so that nothing can be said of its HostPort: {', '.join(kept)}"
+    eventually(lambda: probe.all(clients, targets, "tcp", title="replaced"), expected, within=budgets.propagation)
+    eventually(
+        lambda: "; ".join(line for host, pod in zip(where, first, strict=True) for line in rules_naming(host, pod)),
+        lambda left: left == "",
+        within=budgets.propagation,
+    )

@@ -38,3 +38,20 @@ def test_datagrams_to_a_node_port_arrive_and_are_answered(node_port, probe, api,
     expected = every_pair(clients, targets, is_open())
     eventually(lambda: probe.every_time(clients, targets, **payload), expected, within=web.budget)
     assert probe.every_time(clients, targets, **payload) == expected
+
+
+@pytest.mark.requirement("NPT-07")
+def test_node_ports_lead_to_cells_and_are_reached_from_cells(
+    services, probe, api, pods, cell_pods, near_pods, hosts, protocol
+):
+    """NodePorts with endpoints on cells only answer at every kubelet node, and others answer clients on cells."""
+    nodes = api.kubelet_nodes()
+    for endpoints, clients in ((cell_pods, (*pods, *hosts)), (near_pods, cell_pods)):
+        webs = [(pod, services.of(pod, protocol, is_node_port=True)) for pod in endpoints]
+        targets = [web.on(node, name=f"{pod.name}-by-{node.name}") for pod, web in webs for node in nodes]
+        expected = every_pair(clients, targets, is_open())
+        eventually(
+            lambda clients=clients, targets=targets: probe.all(clients, targets, protocol),
+            expected,
+            within=webs[0][1].budget,
+        )

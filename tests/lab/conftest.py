@@ -15,7 +15,8 @@ import pytest
 from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.control import Control, start_supervisor
 from kip_conformance.infra.lab.state import LabFolder, new_run_id
-from kip_conformance.infra.targets.lab import FEATURES, remove_lab
+from kip_conformance.infra.targets.lab import remove_lab
+from kip_conformance.infra.targets.lab_features import FEATURES
 from kip_conformance.reports.requirements import load_requirements
 
 # What changes by itself on any machine, or counts instead of setting.

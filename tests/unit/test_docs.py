@@ -168,7 +168,7 @@ def check_make(words: list[str]) -> None:
     if goal in ("conformance", "test"):
         check_pytest(shlex.split(arguments), suites=False)
     elif goal in ("faults", "faults-quick"):
-        parts = [part for part in shlex.split(arguments) if part not in ("--cells", "--list", "--resume")]
+        parts = [part for part in shlex.split(arguments) if part not in ("--cells", "--list", "--resume", "--site")]
         assert set(parts[::2]) <= {"--fault", "--kubernetes", "--out", "--seed", "--workers"}
         find_faults([value for option, value in zip(parts[::2], parts[1::2], strict=False) if option == "--fault"])
     elif goal == "bench":
