@@ -72,17 +72,30 @@ class HostPorts:
         """A pod with these HostPorts, bound to the machine."""
         return PodPlan(name, machine, container={"ports": [port.as_manifest() for port in ports]})
 
+    def crossed(self, name: str, ports: Mapping[str, HostPort]) -> list[PodPlan]:
+        """A pod on each machine with the HostPort of every other one that is the same: nodes with one status.hostIP.
+
+        The scheduler sees two nodes where a provider runs on a node's machine. Called NAME-OTHER-MACHINE, those on
+        kubelet nodes first: a provider looks at them when a pod of its own comes up.
+        """
+        where = {machine: self.machine_address(self._resident(machine)) for machine in ports}
+        both = [(one, other) for one in ports for other in ports if one != other and where[one] == where[other]]
+        both.sort(key=lambda pair: bool(self._resident(pair[0]).node))
+        return [self.plan(f"{name}-{other}-{one}", one, ports[other]) for one, other in both]
+
     def host_of(self, machine: str) -> Place:
         """The machine that answers HostPorts of pods on `machine`: the one whose address is their status.hostIP.
 
         Raises HarnessError when there is no place on it.
         """
-        resident = next(place for place in self._places if place.kind == "pod" and place.machine == machine)
-        address = self.machine_address(resident)
+        address = self.machine_address(self._resident(machine))
         for place in self._places:
             if place.kind == "host" and address in place.sources:
                 return place
         raise HarnessError(f"no place is a machine with address {address}, the status.hostIP of pods on {machine}")
+
+    def _resident(self, machine: str) -> Place:
+        return next(place for place in self._places if place.kind == "pod" and place.machine == machine)
 
     def machine_address(self, pod: Place) -> str:
         """The address at which a pod's HostPorts answer: its status.hostIP. Raises HarnessError when it has none."""

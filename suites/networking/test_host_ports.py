@@ -103,12 +103,16 @@ def test_a_host_port_answers_clients_on_its_own_machine(own_pods, host_ports, po
 
 @pytest.mark.requirement("HPT-07")
 def test_only_one_pod_has_a_host_port(own_pods, host_ports, pod_machines, probe, pods, budgets):
-    """Of two pods that want one HostPort of one machine the second never runs, or an event says that it has none."""
+    """Of two pods that want one HostPort of one machine the second never runs, or an event says that it has none.
+
+    Also when they are on two nodes, a kubelet's and a virtual one, whose pods have their HostPorts on one machine.
+    """
     ports = host_ports.one_each(pod_machines)
     targets = host_ports.targets(own_pods.start(*host_ports.plans("holder", ports)), ports)
     expected = every_pair(pods, targets, is_open())
     eventually(lambda: probe.all(pods, targets, "tcp"), expected, within=budgets.propagation)
-    rivals = [
+    rivals = [own_pods.propose(plan) for plan in host_ports.crossed("beside", ports)]
+    rivals += [
         own_pods.propose(plan, is_scheduled=way == "scheduled")
         for way in ("bound", "scheduled")
         for plan in host_ports.plans(way, ports)
