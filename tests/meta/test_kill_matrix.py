@@ -30,7 +30,7 @@ def matrix(tmp_path_factory):
 
     seed = int(os.environ.get("KIP_FAULTS_SEED") or SEED)
     # Those of cells need a lab with cells, and are tried apart.
-    faults = sample_faults([fault for fault in find_faults() if not fault.on_cells], 0.1, seed)
+    faults = sample_faults([fault for fault in find_faults() if not fault.places], 0.1, seed)
     say(f"KIP_FAULTS_SEED={seed}: {', '.join(fault.name for fault in faults)}")
     target = LabTarget(TargetOptions(new_run_id()))
     lab = target.up(say)

@@ -86,3 +86,38 @@ def test_no_rule_that_is_in_use_is_taken_away():
     with pytest.raises(NotRunnable, match="in use"), CellGroups(ec2, prefix="x").drifted("sg-1", [POD]):
         pass
     assert ec2.rules == set(rules_of(EVERYTHING))
+
+
+class Visited:
+    """EC2 with the groups of one network that cells come to and go from."""
+
+    def __init__(self) -> None:
+        self.names = {"sg-1": "default", "sg-2": "kip-lab-CellSecurityGroup"}
+        self.rules: list[dict] = []
+
+    def describe_network_interfaces(self, **_):
+        return {"NetworkInterfaces": [{"VpcId": "vpc-2"}]}
+
+    def describe_security_groups(self, *, Filters):
+        assert Filters == [{"Name": "vpc-id", "Values": ["vpc-2"]}]
+        return {"SecurityGroups": [{"GroupId": key, "GroupName": name} for key, name in self.names.items()]}
+
+    def create_security_group(self, *, VpcId, GroupName, Description):
+        self.names["sg-3"] = GroupName
+        return {"GroupId": "sg-3"}
+
+    def authorize_security_group_ingress(self, *, GroupId, IpPermissions):
+        self.rules += IpPermissions
+
+    def delete_security_group(self, *, GroupId):
+        del self.names[GroupId]
+
+
+def test_what_was_made_goes_and_what_a_provider_made_where_it_was_for_a_while():
+    ec2 = Visited()
+    with CellGroups(ec2, prefix="x") as groups:
+        groups.visit("vpc-2")
+        assert groups.admitting(["192.0.2.0/24"], beside=POD) == "sg-3"
+        assert ec2.rules == [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.0/24"}]}]
+        assert set(ec2.names) == {"sg-1", "sg-2", "sg-3"}
+    assert set(ec2.names) == {"sg-1"}

@@ -22,5 +22,9 @@ FAULT = Fault(
     sentence="the security group of cells lets everybody in",
     plant=_plant,
     kills=("SGR-02",),
+    may_redden={
+        "XCD-01": "a site is let in with everybody",
+        "XCD-02": "a site is let in with everybody",
+    },
     on_cells=True,
 )

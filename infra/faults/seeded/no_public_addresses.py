@@ -16,5 +16,8 @@ FAULT = Fault(
     sentence="new cells in public subnets have no public address",
     plant=_plant,
     kills=("PUB-01",),
+    may_redden={
+        "EGR-01": "a cell without a public address does not get out of a public subnet",
+    },
     on_cells=True,
 )

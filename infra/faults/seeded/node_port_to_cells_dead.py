@@ -10,7 +10,7 @@ from kip_conformance.infra.targets.lab import LabCluster
 
 def _plant(lab: LabCluster) -> AbstractContextManager[None]:
     # A cell has an address of the VPC. New flows alone: replies have the address that a client sees.
-    rule = f"ct state new ct original proto-dst 30000-32767 ip daddr {PLAN.vpc} drop"
+    rule = f"ct state new meta l4proto {{ tcp, udp }} ct original proto-dst 30000-32767 ip daddr {PLAN.vpc} drop"
     chains = (
         f"chain forward {{ type filter hook forward priority -10; policy accept; {rule}; }}\n"
         f"chain postrouting {{ type filter hook postrouting priority -10; policy accept; {rule}; }}"

@@ -22,5 +22,8 @@ FAULT = Fault(
     sentence="cell-b masquerades what its pod sends to the peered VPC",
     plant=_plant,
     kills=("PEE-01",),
+    may_redden={
+        "EGR-04": "one of its machines is in the peered VPC",
+    },
     on_site=True,
 )

@@ -21,16 +21,20 @@ def _plant(lab: LabCluster) -> Iterator[None]:
     gateway = ec2_of(lab).describe_vpn_gateways()["VpnGateways"][0]["VpnGatewayId"]
     router = LabMachine("router of VPC main", (), lab.control, router_namespace("main"))
     end = LabMachine("VPN gateway", (), lab.control, vpn_gateway_namespace(gateway))
-    # The table has the way to all that is behind gateways, for what the router itself says.
-    rule = ["pref", "120", "lookup", str(OWN_TABLE)]
+    # The table has the way to all that is behind gateways, for what the router itself says. Others have tables that
+    # decide by the subnet that a packet comes from.
+    ways = ((PLAN.on_prem, PLAN.peer), (PLAN.peer, PLAN.on_prem))
+    rules = [["from", source, "to", to, "pref", "120", "lookup", str(OWN_TABLE)] for source, to in ways]
     route = [PLAN.peer, "via", HOP, "dev", "vpc", "onlink"]
-    run_checked(router, ["ip", "rule", "add", *rule])
+    for rule in rules:
+        run_checked(router, ["ip", "rule", "add", *rule])
     run_checked(end, ["ip", "route", "add", *route])
     try:
         yield
     finally:
         run_checked(end, ["ip", "route", "del", *route])
-        run_checked(router, ["ip", "rule", "del", *rule])
+        for rule in rules:
+            run_checked(router, ["ip", "rule", "del", *rule])
 
 
 FAULT = Fault(

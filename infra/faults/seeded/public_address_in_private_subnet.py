@@ -28,5 +28,8 @@ FAULT = Fault(
     sentence="a cell in the private subnet has a public address",
     plant=_plant,
     kills=("PUB-03",),
+    may_redden={
+        "EGR-02": "the cell's own address stands in for the NAT gateway's",
+    },
     on_cells=True,
 )
