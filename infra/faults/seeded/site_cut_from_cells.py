@@ -21,5 +21,6 @@ FAULT = Fault(
     sentence="nothing leads from on-prem-host to the VPC",
     plant=_plant,
     kills=("XCD-01", "XCD-02"),
+    may_redden={"PEE-02": "the site no longer reaches the pods that it may reach, either"},
     on_site=True,
 )
