@@ -31,6 +31,7 @@ from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place
 
 __all__ = [
+    "DAEMON",
     "PROVIDERS",
     "Cell",
     "LabProvider",
@@ -45,12 +46,15 @@ __all__ = [
     "providers_told",
     "restart_providers",
     "start_cells",
+    "wait_answering",
 ]
 
 KUBELET_PORT = 10260
 """Not a kubelet's own: that of the node on the same machine has it."""
 _BUCKET = "kip-agent"
-_CONFIG, _COMMAND, _DAEMON = "provider.yaml", "provider.json", "kip-provider"
+DAEMON = "kip-provider"
+"""What a provider's process is called on its machine."""
+_CONFIG, _COMMAND = "provider.yaml", "provider.json"
 _IMAGE, _TYPE = "ami-0d00000000000debd", "t3.small"
 _ACCOUNT = "kip-cells"
 
@@ -236,27 +240,30 @@ def restart_providers(control: Control) -> None:
     """End the providers and start them again, with what provider.yaml says now; returns when they answer."""
     ours = [one.host for one in PROVIDERS if _command(control, one.host.name) in command_files(control)]
     for host in ours:
-        control.end_daemon(host.name, _DAEMON)
+        control.end_daemon(host.name, DAEMON)
         _start(control, host.name)
     for host in ours:
-        _wait_answering(control, host)
+        wait_answering(control, host.name, host.address)
 
 
-def _wait_answering(control: Control, host: NodePlan, *, within: float = 30.0) -> None:
-    """Until its kubelet port takes connections: without it there is no exec into its pods. Raises HarnessError."""
+def wait_answering(control: Control, machine: str, address: str, *, within: float = 30.0) -> None:
+    """Until a provider's kubelet port takes connections: without it there is no exec into its pods.
+
+    Raises HarnessError.
+    """
     attempts = Attempts(within=within)
-    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{host.address}/{KUBELET_PORT}"]
-    while control.run(connect, machine=host.name, timeout=5).returncode != 0:
+    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{KUBELET_PORT}"]
+    while control.run(connect, machine=machine, timeout=5).returncode != 0:
         control.check_daemons()
         if attempts.over():
-            raise HarnessError(f"{host.name}: the provider's kubelet port does not answer after {within:g} s")
+            raise HarnessError(f"{machine}: the provider's kubelet port does not answer after {within:g} s")
         attempts.pause()
 
 
 def _start(control: Control, machine: str) -> None:
     environment = dict(line.split("=", 1) for line in machine_environment(control.folder))
     argv = json.loads(_command(control, machine).read_text())
-    control.daemon(_DAEMON, argv, machine=machine, env=environment)
+    control.daemon(DAEMON, argv, machine=machine, env=environment)
 
 
 def _command(control: Control, machine: str) -> Path:
