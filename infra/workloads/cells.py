@@ -1,7 +1,8 @@
-"""What the cloud's API says of cells: the instance behind a pod, its addresses, its subnet. Nothing is changed here.
+"""What the cloud's API says of cells: the instance behind a pod, its addresses, its subnet. Nothing is changed here,
+but that a row may end one.
 
-Sources: Amazon EC2 API Reference, DescribeInstances, DescribeNetworkInterfaces; Amazon VPC User Guide, Subnets for your
-VPC (what makes a subnet public).
+Sources: Amazon EC2 API Reference, DescribeInstances, DescribeNetworkInterfaces, TerminateInstances; Amazon VPC User
+Guide, Subnets for your VPC (what makes a subnet public).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
 
-__all__ = ["CellReader", "CellView", "SubnetView", "route_table"]
+__all__ = ["CellReader", "CellView", "SubnetView", "route_table", "terminate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,11 @@ class CellReader:
     def _interfaces(self, name: str, *values: str) -> list[dict[str, Any]]:
         found = self._ec2.describe_network_interfaces(Filters=[{"Name": name, "Values": list(values)}])
         return [{"Attachment": {}, **one} for one in found["NetworkInterfaces"]]
+
+
+def terminate(ec2: Any, cell: CellView) -> None:
+    """End a cell's instance, as somebody might by hand. Not waited for."""
+    ec2.terminate_instances(InstanceIds=[cell.instance])
 
 
 def route_table(ec2: Any, subnet: str, vpc: str) -> dict[str, Any]:

@@ -70,17 +70,17 @@ def test_a_deleted_pod_releases_its_cell(cells, cell_machines, own_pods, budgets
 
 @pytest.mark.requirement("ADR-05")
 def test_a_pod_moves_to_the_address_of_its_new_cell(
-    cells, cell_machines, cloud_changes, own_pods, services, api, pods, probe, budgets
+    cells, cell_machines, terminate, own_pods, services, api, pods, probe, budgets
 ):
     """After a cell is replaced podIP is the new instance's secondary address, and nothing leads to the old one."""
     first = own_pods.start(*(PodPlan(f"replaced-{name}", name, labels=REPLACED) for name in cell_machines))
     (web,) = services.make(first, PortPlan(80, first[0].ports[0]), selector=REPLACED, namespace=own_pods.namespace)
-    clients, through = (*pods,), every_pair(pods, [web.target, *first], is_open())
-    eventually(lambda: probe.through(clients, web.target), through, within=web.budget)
+    through = every_pair(pods, [web.target, *first], is_open())
+    eventually(lambda: probe.through(pods, web.target), through, within=web.budget)
 
     before = {pod.name: cells.at(pod.address) for pod in first}
     for cell in before.values():
-        cloud_changes.terminate(cell)
+        terminate(cell)
     again = [own_pods.restarted(pod, restarts=1) for pod in first]
     after = {pod: cells.find(pod.address) for pod in again}
     wrong = [
@@ -96,11 +96,9 @@ def test_a_pod_moves_to_the_address_of_its_new_cell(
         within=budgets.propagation,
     )
     left = [_old_address(pod) for pod, new in zip(first, again, strict=True) if pod.address != new.address]
-    expected = every_pair(clients, left, is_denied) | every_pair(clients, again, is_open())
-    eventually(
-        lambda: probe.all(clients, [*left, *again], "tcp", title="replaced"), expected, within=budgets.propagation
-    )
-    eventually(lambda: probe.through(clients, web.target, title="replaced"), through, within=web.budget)
+    expected = every_pair(pods, left, is_denied) | every_pair(pods, again, is_open())
+    eventually(lambda: probe.all(pods, [*left, *again], "tcp", title="replaced"), expected, within=budgets.propagation)
+    eventually(lambda: probe.through(pods, web.target, title="replaced"), through, within=web.budget)
 
 
 def _old_address(pod) -> ProbeTarget:
