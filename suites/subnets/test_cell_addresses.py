@@ -84,7 +84,7 @@ def test_a_pod_moves_to_the_address_of_its_new_cell(
     again = [own_pods.restarted(pod, restarts=1) for pod in first]
     after = {pod: cells.find(pod.address) for pod in again}
     wrong = [
-        f"{pod.name}: podIP {pod.address}, {cell.instance if cell else 'no instance'} has it, of {before[pod.name]}"
+        f"{pod.name}, once on {before[pod.name].instance}: {pod.address} of {cell.instance if cell else 'no instance'}"
         for pod, cell in after.items()
         if not cell or cell.instance == before[pod.name].instance or cell.addresses[1:] != (pod.address,)
     ]
