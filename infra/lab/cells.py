@@ -31,13 +31,13 @@ from kip_conformance.infra.targets.plan import PlannedPlace
 from kip_conformance.infra.targets.protocol import Place
 
 __all__ = [
-    "DAEMON",
     "PROVIDERS",
     "Cell",
     "LabProvider",
     "cell_manifests",
     "change_mode",
     "command_files",
+    "end_provider",
     "find_cells",
     "lacks_account",
     "offer_agent",
@@ -45,16 +45,14 @@ __all__ = [
     "providers_of",
     "providers_told",
     "restart_providers",
+    "run_provider",
     "start_cells",
-    "wait_answering",
 ]
 
 KUBELET_PORT = 10260
 """Not a kubelet's own: that of the node on the same machine has it."""
 _BUCKET = "kip-agent"
-DAEMON = "kip-provider"
-"""What a provider's process is called on its machine."""
-_CONFIG, _COMMAND = "provider.yaml", "provider.json"
+_CONFIG, _COMMAND, _DAEMON = "provider.yaml", "provider.json", "kip-provider"
 _IMAGE, _TYPE = "ami-0d00000000000debd", "t3.small"
 _ACCOUNT = "kip-cells"
 
@@ -194,13 +192,11 @@ def change_mode(control: Control, mode: str) -> None:
 
     Their cells go on. Nothing happens in a lab without providers. Raises HarnessError for one that does not end.
     """
-    config = control.folder.path / _CONFIG
-    if not config.exists():
+    if not command_files(control):
         return
-    told = yaml.safe_load(config.read_text())
+    told = provider_settings(control)
     told["cells"]["cellConfig"]["proxyMode"] = mode
-    config.write_text(yaml.safe_dump(told))
-    restart_providers(control)
+    _tell(control, told)
 
 
 def provider_settings(control: Control) -> dict[str, Any]:
@@ -218,16 +214,19 @@ def providers_told(control: Control, change: Callable[[dict[str, Any]], None]) -
 
     `change` is given what the file says, and changes that.
     """
-    before, config = provider_settings(control), control.folder.path / _CONFIG
+    before = provider_settings(control)
     told = copy.deepcopy(before)
     change(told)
     try:
-        config.write_text(yaml.safe_dump(told))
-        restart_providers(control)
+        _tell(control, told)
         yield
     finally:
-        config.write_text(yaml.safe_dump(before))
-        restart_providers(control)
+        _tell(control, before)
+
+
+def _tell(control: Control, told: Mapping[str, Any]) -> None:
+    (control.folder.path / _CONFIG).write_text(yaml.safe_dump(told))
+    restart_providers(control)
 
 
 def command_files(control: Control) -> tuple[Path, ...]:
@@ -240,31 +239,39 @@ def restart_providers(control: Control) -> None:
     """End the providers and start them again, with what provider.yaml says now; returns when they answer."""
     ours = [one.host for one in PROVIDERS if _command(control, one.host.name) in command_files(control)]
     for host in ours:
-        control.end_daemon(host.name, DAEMON)
+        control.end_daemon(host.name, _DAEMON)
         _start(control, host.name)
     for host in ours:
-        wait_answering(control, host.name, host.address)
+        _wait_answering(control, host)
 
 
-def wait_answering(control: Control, machine: str, address: str, *, within: float = 30.0) -> None:
-    """Until a provider's kubelet port takes connections: without it there is no exec into its pods.
-
-    Raises HarnessError.
-    """
+def _wait_answering(control: Control, host: NodePlan, *, within: float = 30.0) -> None:
+    """Until its kubelet port takes connections: without it there is no exec into its pods. Raises HarnessError."""
     attempts = Attempts(within=within)
-    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{KUBELET_PORT}"]
-    while control.run(connect, machine=machine, timeout=5).returncode != 0:
+    connect = ["bash", "-c", f"exec 3<>/dev/tcp/{host.address}/{KUBELET_PORT}"]
+    while control.run(connect, machine=host.name, timeout=5).returncode != 0:
         control.check_daemons()
         if attempts.over():
-            raise HarnessError(f"{machine}: the provider's kubelet port does not answer after {within:g} s")
+            raise HarnessError(f"{host.name}: the provider's kubelet port does not answer after {within:g} s")
         attempts.pause()
 
 
 def _start(control: Control, machine: str) -> None:
     environment = dict(line.split("=", 1) for line in machine_environment(control.folder))
     argv = json.loads(_command(control, machine).read_text())
-    control.daemon(DAEMON, argv, machine=machine, env=environment)
+    control.daemon(_DAEMON, argv, machine=machine, env=environment)
 
 
 def _command(control: Control, machine: str) -> Path:
     return control.folder.machine(machine) / _COMMAND
+
+
+def run_provider(control: Control, host: NodePlan, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run one more provider, on a machine that has none; returns when it answers. Raises HarnessError."""
+    control.daemon(_DAEMON, argv, machine=host.name, env=environment)
+    _wait_answering(control, host)
+
+
+def end_provider(control: Control, host: NodePlan) -> None:
+    """End the one that `run_provider` started. Raises HarnessError when it does not."""
+    control.end_daemon(host.name, _DAEMON)

@@ -18,15 +18,15 @@ from kip_conformance.infra.cloud.start import REGION, machine_environment
 from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.kube import KubeApi
 from kip_conformance.infra.lab.attempts import Attempts
-from kip_conformance.infra.lab.cells import DAEMON, command_files, provider_settings, wait_answering
+from kip_conformance.infra.lab.cells import command_files, end_provider, provider_settings, run_provider
 from kip_conformance.infra.lab.control import Control
 from kip_conformance.infra.lab.pki import Authority
-from kip_conformance.infra.lab.plan import ON_PREM_HOST, PLAN
+from kip_conformance.infra.lab.plan import ON_PREM_HOST, PLAN, NodePlan
 
 __all__ = ["LabOutsideProvider"]
 
 _NODE, _SECRETS = "kip-outside", "kube-system"
-_MACHINE = ON_PREM_HOST.name
+_HOST = NodePlan(ON_PREM_HOST.name, ON_PREM_HOST.address, subnet="", pod_cidr="")
 _SERVICE = f"ec2.{REGION}.amazonaws.com"
 _ENTER = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 _ENDS_WITHIN, _GONE_WITHIN = 15, 60.0
@@ -40,14 +40,14 @@ class LabOutsideProvider:
 
     def __init__(self, control: Control, api: KubeApi, ec2: Any) -> None:
         self._control, self._api, self._ec2 = control, api, ec2
-        self._folder = control.folder.machine(_MACHINE)
+        self._folder = control.folder.machine(_HOST.name)
         self._runs = False
 
     def __enter__(self) -> LabOutsideProvider:
-        hosts = f"127.0.0.1 localhost\n{ON_PREM_HOST.address} {_MACHINE}\n{self._endpoint()} {_SERVICE}\n"
+        hosts = f"127.0.0.1 localhost\n{_HOST.address} {_HOST.name}\n{self._endpoint()} {_SERVICE}\n"
         (self._folder / "provider-hosts").write_text(hosts)
         authority = Authority.of(self._control.folder.pki, "")
-        authority.issue(f"{_MACHINE}-kubelet", _MACHINE, names=[_MACHINE, ON_PREM_HOST.address])
+        authority.issue(f"{_HOST.name}-kubelet", _HOST.name, names=[_HOST.name, _HOST.address])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,7 +57,7 @@ class LabOutsideProvider:
             self._until(lambda: self._instances(controller), "its cells")
         if self._runs:
             self._runs = False
-            self._control.end_daemon(_MACHINE, DAEMON)
+            end_provider(self._control, _HOST)
         self._api.delete("Node", _NODE)
         if secret is not None:
             self._until(lambda: self._groups(controller), "its security group")
@@ -66,7 +66,7 @@ class LabOutsideProvider:
     def refusal(self, subnet: str) -> str:
         done = self._control.run(
             ["timeout", str(_ENDS_WITHIN), *self._command(subnet)],
-            machine=_MACHINE,
+            machine=_HOST.name,
             env=self._environment(),
             timeout=_ENDS_WITHIN + 5,
         )
@@ -76,9 +76,8 @@ class LabOutsideProvider:
         return said[-1] if said else f"exit code {done.returncode}"
 
     def start(self, subnet: str) -> str:
-        self._control.daemon(DAEMON, self._command(subnet), machine=_MACHINE, env=self._environment())
         self._runs = True
-        wait_answering(self._control, _MACHINE, ON_PREM_HOST.address)
+        run_provider(self._control, _HOST, self._command(subnet), self._environment())
         return _NODE
 
     def _command(self, subnet: str) -> list[str]:
@@ -92,9 +91,9 @@ class LabOutsideProvider:
         for option, value in {
             "--config": str(config),
             "--nodename": _NODE,
-            "--address": ON_PREM_HOST.address,
-            "--kubelet-certificate": f"{pki}/{_MACHINE}-kubelet.crt",
-            "--kubelet-key": f"{pki}/{_MACHINE}-kubelet.key",
+            "--address": _HOST.address,
+            "--kubelet-certificate": f"{pki}/{_HOST.name}-kubelet.crt",
+            "--kubelet-key": f"{pki}/{_HOST.name}-kubelet.key",
         }.items():
             argv[argv.index(option) + 1] = value
         return [*_ENTER, str(self._folder / "provider-hosts"), *argv]
