@@ -46,7 +46,8 @@ class LabOutsideProvider:
     def __enter__(self) -> LabOutsideProvider:
         hosts = f"127.0.0.1 localhost\n{_HOST.address} {_HOST.name}\n{self._endpoint()} {_SERVICE}\n"
         (self._folder / "provider-hosts").write_text(hosts)
-        authority = Authority.of(self._control.folder.pki, "")
+        folder = self._control.folder
+        authority = Authority.of(folder.pki, f"kip-conformance {folder.run_id}")
         authority.issue(f"{_HOST.name}-kubelet", _HOST.name, names=[_HOST.name, _HOST.address])
         return self
 
