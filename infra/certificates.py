@@ -87,8 +87,8 @@ def new_authority(common_name: str, *, lifetime: datetime.timedelta) -> Certific
 
 
 def private_key() -> str:
-    """A bare key, in PEM."""
-    return _key_pem(ec.generate_private_key(ec.SECP256R1()))
+    """A bare key, in PEM, in the form of SEC 1: programs of Kubernetes find the public half in no other."""
+    return _key_pem(ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL)
 
 
 def _named(common_name: str, groups: Sequence[str] = ()) -> x509.Name:
@@ -134,6 +134,7 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    kind = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()).decode()
+def _key_pem(
+    key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8
+) -> str:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()

@@ -81,4 +81,8 @@ def test_groups_are_organizations(authority):
 def test_what_is_no_key_is_refused(authority):
     with pytest.raises(ValueError, match="PEM"):
         Certificate.of_pem(authority.pem, "nothing")
+
+
+def test_a_bare_key_has_the_form_that_api_servers_read():
+    assert private_key().startswith("-----BEGIN EC PRIVATE KEY-----")
     assert private_key() != private_key()
