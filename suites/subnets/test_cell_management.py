@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kip_conformance.infra.judge.expectations import every_pair, is_denied, is_open
-from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.judge.waits import consistently, eventually
 from kip_conformance.infra.workloads.agent_port import AGENT_PORT, REFUSED, foreign_identity
 from kip_conformance.infra.workloads.arrivals import is_running
 from kip_conformance.infra.workloads.interference import (
@@ -79,6 +79,9 @@ def test_pods_under_default_deny_are_managed(
     made = own_pods.start(*plans)
     assert _both_ways(probe, others, made) == every_pair(others, made, is_open()) | every_pair(made, others, is_open())
     objects.create(deny_all("closed", own_pods.namespace, CLOSED))
+    # Probes of these pods go by exec, too: that it works is judged before anything is asked of them.
+    for pod in made:
+        consistently(lambda pod=pod: _unmanaged(api, pod), lambda failing: failing == "", for_=budgets.propagation)
     closed = every_pair(others, made, is_denied) | every_pair(made, others, is_denied)
     eventually(lambda: _both_ways(probe, others, made), closed, within=budgets.propagation)
 

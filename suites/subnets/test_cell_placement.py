@@ -89,16 +89,16 @@ def test_a_subnet_is_what_its_route_table_makes_of_it(
             return cells.at(pod.address).public
 
     with route_tables.arranged(subnet, own=private, main=public):
-        eventually(public_addresses, are_none, within=budgets.start)
+        eventually(public_addresses, without_a_public_address, within=budgets.start)
     with route_tables.arranged(subnet, main=public):
-        eventually(public_addresses, are_some, within=budgets.start)
+        eventually(public_addresses, with_a_public_address, within=budgets.start)
     with route_tables.arranged(subnet, main=private):
-        eventually(public_addresses, are_none, within=budgets.start)
+        eventually(public_addresses, without_a_public_address, within=budgets.start)
 
 
-def are_none(public_addresses) -> bool:
-    return not public_addresses
+def without_a_public_address(found) -> bool:
+    return not found
 
 
-def are_some(public_addresses) -> bool:
-    return bool(public_addresses)
+def with_a_public_address(found) -> bool:
+    return bool(found)
