@@ -80,12 +80,11 @@ def test_pods_under_default_deny_are_managed(
     assert _both_ways(probe, others, made) == every_pair(others, made, is_open()) | every_pair(made, others, is_open())
     objects.create(deny_all("closed", own_pods.namespace, CLOSED))
     # Probes of these pods go by exec, too: that it works is judged before anything is asked of them.
-    for pod in made:
-        consistently(lambda pod=pod: _unmanaged(api, pod), lambda failing: failing == "", for_=budgets.propagation)
+    consistently(lambda: _all_unmanaged(api, made), nothing_fails, for_=budgets.propagation)
     closed = every_pair(others, made, is_denied) | every_pair(made, others, is_denied)
     eventually(lambda: _both_ways(probe, others, made), closed, within=budgets.propagation)
 
-    failing = {pod.name: what for pod in made if (what := _unmanaged(api, pod))}
+    failing = _all_unmanaged(api, made)
     assert not failing, f"under default deny: {failing}"
     for pod in made:
         turn_unready(api, pod)
@@ -93,6 +92,14 @@ def test_pods_under_default_deny_are_managed(
     for pod in [own_pods.propose(PodPlan(f"late-{name}", name, labels=CLOSED)) for name in cell_machines]:
         eventually(lambda pod=pod: arrival(pod), is_running, within=budgets.start)
     assert _both_ways(probe, others, made) == closed
+
+
+def nothing_fails(failing) -> bool:
+    return not failing
+
+
+def _all_unmanaged(api, pods) -> dict[str, str]:
+    return {pod.name: what for pod in pods if (what := _unmanaged(api, pod))}
 
 
 def _both_ways(probe, others, made):
