@@ -38,6 +38,7 @@ __all__ = [
     "cell_manifests",
     "change_mode",
     "command_files",
+    "end_provider",
     "find_cells",
     "lacks_account",
     "offer_agent",
@@ -46,6 +47,7 @@ __all__ = [
     "providers_stopped",
     "providers_told",
     "restart_providers",
+    "run_provider",
     "start_cells",
 ]
 
@@ -194,13 +196,11 @@ def change_mode(control: Control, mode: str) -> None:
 
     Their cells go on. Nothing happens in a lab without providers. Raises HarnessError for one that does not end.
     """
-    config = control.folder.path / _CONFIG
-    if not config.exists():
+    if not command_files(control):
         return
-    told = yaml.safe_load(config.read_text())
+    told = provider_settings(control)
     told["cells"]["cellConfig"]["proxyMode"] = mode
-    config.write_text(yaml.safe_dump(told))
-    restart_providers(control)
+    _tell(control, told)
 
 
 def provider_settings(control: Control) -> dict[str, Any]:
@@ -218,16 +218,19 @@ def providers_told(control: Control, change: Callable[[dict[str, Any]], None]) -
 
     `change` is given what the file says, and changes that.
     """
-    before, config = provider_settings(control), control.folder.path / _CONFIG
+    before = provider_settings(control)
     told = copy.deepcopy(before)
     change(told)
     try:
-        config.write_text(yaml.safe_dump(told))
-        restart_providers(control)
+        _tell(control, told)
         yield
     finally:
-        config.write_text(yaml.safe_dump(before))
-        restart_providers(control)
+        _tell(control, before)
+
+
+def _tell(control: Control, told: Mapping[str, Any]) -> None:
+    (control.folder.path / _CONFIG).write_text(yaml.safe_dump(told))
+    restart_providers(control)
 
 
 def command_files(control: Control) -> tuple[Path, ...]:
@@ -288,3 +291,14 @@ def _start(control: Control, machine: str) -> None:
 
 def _command(control: Control, machine: str) -> Path:
     return control.folder.machine(machine) / _COMMAND
+
+
+def run_provider(control: Control, host: NodePlan, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run one more provider, on a machine that has none; returns when it answers. Raises HarnessError."""
+    control.daemon(_DAEMON, argv, machine=host.name, env=environment)
+    _wait_answering(control, host)
+
+
+def end_provider(control: Control, host: NodePlan) -> None:
+    """End the one that `run_provider` started. Raises HarnessError when it does not."""
+    control.end_daemon(host.name, _DAEMON)

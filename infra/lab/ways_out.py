@@ -1,6 +1,7 @@
 """The ways out of the lab's private subnets: a NAT gateway, a gateway endpoint of S3, interface endpoints.
 
-Those of ECR are for pulls, that of EC2 for a provider on a private node: it goes on when there is no gateway.
+Those of ECR are for pulls, that of EC2 for a provider on a private node: it goes on when there is no gateway; and for
+one on premises, which has no other way to the API.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _group(ec2: Any, plan: LabPlan, vpc: str, name: str) -> str:
                 "IpProtocol": "tcp",
                 "FromPort": 443,
                 "ToPort": 443,
-                "IpRanges": [{"CidrIp": cidr} for cidr in (plan.vpc, plan.secondary)],
+                "IpRanges": [{"CidrIp": cidr} for cidr in (plan.vpc, plan.secondary, plan.on_prem)],
             }
         ],
     )

@@ -39,6 +39,7 @@ from kip_conformance.infra.lab.disruption import cut_off
 from kip_conformance.infra.lab.images import provide_images
 from kip_conformance.infra.lab.network import points_between
 from kip_conformance.infra.lab.node import NodeFiles
+from kip_conformance.infra.lab.outside_provider import LabOutsideProvider
 from kip_conformance.infra.lab.plan import CONTROL_PLANE, ON_PREM_GATEWAY, PLAN
 from kip_conformance.infra.lab.residents import CANARY, NAMESPACE, wait_places
 from kip_conformance.infra.lab.service_proxy import MODES, ServiceProxy
@@ -123,6 +124,10 @@ class LabCluster:
             self.wait_probers(within=_PROVIDERS_BACK)
             yield
         self.wait_probers(within=_PROVIDERS_BACK)
+
+    def provider_outside(self) -> LabOutsideProvider:
+        api = KubeApi(Path(self.description.kubeconfig))
+        return LabOutsideProvider(self.control, api, ec2_client(str(self.description.details["cloud-api"])))
 
     def wait_probers(self, *, within: float) -> None:
         """Until the prober of every place answers; a container runs a moment before its program listens."""

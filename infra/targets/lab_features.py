@@ -37,12 +37,14 @@ FEATURES = (
 """Of every lab, whatever places it has."""
 
 _ABOUT_CELLS = (
+    "cell-policies",
     "cells",
     "cloud-changeable",
     "cloud-readable",
     "cloud-routes",
     "metadata-hidden",
     "provider-configurable",
+    "provider-outside",
     "region-registry",
 )
 _ABOUT_SITE = ("interconnect",)

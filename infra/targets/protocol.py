@@ -26,10 +26,12 @@ __all__ = [
     "HeldProcess",
     "Machine",
     "NetworkPoint",
+    "OutsideProvider",
     "Place",
     "PodRef",
     "Progress",
     "Protocol4",
+    "RunsProvidersOutside",
     "ShowsNetwork",
     "Target",
 ]
@@ -239,6 +241,26 @@ class ConfiguresProviders(Protocol):
 
         Cells that run go on. Raises HarnessError.
         """
+
+
+class OutsideProvider(Protocol):
+    """A provider of virtual nodes on a machine that is no instance in the cells' network."""
+
+    def refusal(self, subnet: str) -> str:
+        """What it says last when it does not start with this subnet in provider.yaml, or (empty) with none.
+
+        Empty when it does start.
+        """
+
+    def start(self, subnet: str) -> str:
+        """Run it with this subnet in provider.yaml; returns the name of its virtual node. Raises HarnessError."""
+
+
+class RunsProvidersOutside(Protocol):
+    """A cluster that can have such a provider, with the settings of its others; it declares provider-outside."""
+
+    def provider_outside(self) -> AbstractContextManager[OutsideProvider]:
+        """It ends with the block, once its cells have. Raises HarnessError for what it leaves."""
 
 
 class Target(Protocol):

@@ -50,26 +50,9 @@ def knock(api: ClusterReader, place: Place, address: str, identity: str = "") ->
 
 
 def foreign_identity() -> str:
-    """A client certificate that nobody trusts, and its key, in PEM: signed by itself, in the name of the provider."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+    """A client certificate in the name of the provider, and its key, in PEM: of an authority that nobody trusts."""
+    from kip_conformance.infra.certificates import new_authority
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kip-provider")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return (certificate.public_bytes(serialization.Encoding.PEM) + private).decode()
+    day = datetime.timedelta(days=1)
+    made = new_authority("anybody", lifetime=day).issue("kip-provider", lifetime=day, is_client=True)
+    return made.pem + made.key_pem

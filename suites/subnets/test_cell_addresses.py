@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from kip_conformance.infra.judge.expectations import every_pair, is_denied, is_open
 from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.probe.probe_target import ProbeTarget
 from kip_conformance.infra.workloads.pods import PodPlan
+from kip_conformance.infra.workloads.services import PortPlan
+
+REPLACED = {"kip-conformance/behind": "replaced-cells"}
 
 
 @pytest.mark.requirement("ADR-01")
@@ -61,3 +66,40 @@ def test_a_deleted_pod_releases_its_cell(cells, cell_machines, own_pods, budgets
         lambda left: left == "",
         within=budgets.propagation,
     )
+
+
+@pytest.mark.requirement("ADR-05")
+def test_a_pod_moves_to_the_address_of_its_new_cell(
+    cells, cell_machines, terminate, own_pods, services, api, pods, probe, budgets
+):
+    """After a cell is replaced podIP is the new instance's secondary address, and nothing leads to the old one."""
+    first = own_pods.start(*(PodPlan(f"replaced-{name}", name, labels=REPLACED) for name in cell_machines))
+    (web,) = services.make(first, PortPlan(80, first[0].ports[0]), selector=REPLACED, namespace=own_pods.namespace)
+    through = every_pair(pods, [web.target, *first], is_open())
+    eventually(lambda: probe.through(pods, web.target), through, within=web.budget)
+
+    before = {pod.name: cells.at(pod.address) for pod in first}
+    for cell in before.values():
+        terminate(cell)
+    again = [own_pods.restarted(pod, restarts=1) for pod in first]
+    after = {pod: cells.find(pod.address) for pod in again}
+    wrong = [
+        f"{pod.name}, once on {before[pod.name].instance}: {pod.address} of {cell.instance if cell else 'no instance'}"
+        for pod, cell in after.items()
+        if not cell or cell.instance == before[pod.name].instance or cell.addresses[1:] != (pod.address,)
+    ]
+    assert not wrong, f"podIP is not the secondary address of a new instance: {'; '.join(wrong)}"
+
+    eventually(
+        lambda: api.endpoint_addresses(web.name, web.namespace),
+        lambda addresses: addresses == {pod.address for pod in again},
+        within=budgets.propagation,
+    )
+    left = [_old_address(pod) for pod, new in zip(first, again, strict=True) if pod.address != new.address]
+    expected = every_pair(pods, left, is_denied) | every_pair(pods, again, is_open())
+    eventually(lambda: probe.all(pods, [*left, *again], "tcp", title="replaced"), expected, within=budgets.propagation)
+    eventually(lambda: probe.through(pods, web.target, title="replaced"), through, within=web.budget)
+
+
+def _old_address(pod) -> ProbeTarget:
+    return ProbeTarget(f"old-address-of-{pod.name}", pod.address, pod.ports[0], "tcp", (pod.name,), pod.ports[0])

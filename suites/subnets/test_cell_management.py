@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from kip_conformance.infra.judge.waits import eventually
+from kip_conformance.infra.judge.expectations import every_pair, is_denied, is_open
+from kip_conformance.infra.judge.waits import consistently, eventually
 from kip_conformance.infra.workloads.agent_port import AGENT_PORT, REFUSED, foreign_identity
+from kip_conformance.infra.workloads.arrivals import is_running
 from kip_conformance.infra.workloads.interference import (
     MEDDLER,
     READY_UNTIL_TOLD,
@@ -13,9 +15,11 @@ from kip_conformance.infra.workloads.interference import (
     turn_unready,
 )
 from kip_conformance.infra.workloads.pods import PodPlan
+from kip_conformance.infra.workloads.policies import deny_all
 from kip_conformance.infra.workloads.readiness import no_pod_ready
 from kip_conformance.infra.workloads.reading import Ran
 
+CLOSED = {"kip-conformance/closed": "to-everybody"}
 FLOOD = 5.0  # seconds: longer than a log and an exec take
 
 
@@ -61,6 +65,46 @@ def test_the_agent_refuses_clients_without_the_providers_certificate(cells, cell
     # The provider's own way is the proof that the port answers at all.
     silent = [pod.name for pod in cell_pods if api.run(pod, ["/bin/true"]).exit_code != 0]
     assert not silent, f"no exec by the provider itself: {', '.join(silent)}"
+
+
+@pytest.mark.requirement("MGT-03")
+def test_pods_under_default_deny_are_managed(
+    cell_machines, own_pods, objects, api, arrival, readiness, one_pod_a_machine, probe, budgets
+):
+    """While policies let nothing into a pod and nothing out of it, logs, exec and status work, and it can start."""
+    others, plans = (
+        one_pod_a_machine,
+        [PodPlan(f"closed-{name}", name, labels=CLOSED, container=READY_UNTIL_TOLD) for name in cell_machines],
+    )
+    made = own_pods.start(*plans)
+    assert _both_ways(probe, others, made) == every_pair(others, made, is_open()) | every_pair(made, others, is_open())
+    objects.create(deny_all("closed", own_pods.namespace, CLOSED))
+    # Probes of these pods go by exec, too: that it works is judged before anything is asked of them.
+    consistently(lambda: _all_unmanaged(api, made), nothing_fails, for_=budgets.propagation)
+    closed = every_pair(others, made, is_denied) | every_pair(made, others, is_denied)
+    eventually(lambda: _both_ways(probe, others, made), closed, within=budgets.propagation)
+
+    failing = _all_unmanaged(api, made)
+    assert not failing, f"under default deny: {failing}"
+    for pod in made:
+        turn_unready(api, pod)
+    eventually(lambda: readiness.of(made), no_pod_ready, within=budgets.propagation)
+    for pod in [own_pods.propose(PodPlan(f"late-{name}", name, labels=CLOSED)) for name in cell_machines]:
+        eventually(lambda pod=pod: arrival(pod), is_running, within=budgets.start)
+    assert _both_ways(probe, others, made) == closed
+
+
+def nothing_fails(failing) -> bool:
+    return not failing
+
+
+def _all_unmanaged(api, pods) -> dict[str, str]:
+    return {pod.name: what for pod in pods if (what := _unmanaged(api, pod))}
+
+
+def _both_ways(probe, others, made):
+    pairs = [pair for one in others for pod in made for pair in ((one, pod), (pod, one))]
+    return probe.pairs(pairs, "tcp", title="both ways")
 
 
 @pytest.mark.requirement("IMD-01")

@@ -126,13 +126,13 @@ def issue(authority, name, days, usage):
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(authority.certificate.subject)
+        .issuer_name(authority.own.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + datetime.timedelta(days=days[0]))
         .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .sign(authority.key, hashes.SHA256())
+        .sign(authority.own.key, hashes.SHA256())
     )
     form = serialization.PrivateFormat.PKCS8
     secret = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
