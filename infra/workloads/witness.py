@@ -18,18 +18,20 @@ from kip_conformance.infra.workloads.reading import ClusterReader
 __all__ = ["Testimony", "Witness"]
 
 _PYTHON = ("/usr/bin/python3", "-I", "-c")
-_PAUSE = 0.1
+_PAUSE, _PATIENCE = 0.1, 3.0
+"""Seconds between two rounds, and for an answer: the kernel repeats a lost packet after one."""
 _LIFE = 300.0
 """Seconds after which it ends by itself, should nobody come back for it."""
 
 # One line for each attempt: seconds since the start, the target's name, who answered or why nobody did.
 _WATCH = """
 import json, os, socket, sys, time
-pause, life, path, targets = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+pause, patience, life = map(float, sys.argv[1:4])
+path, targets = sys.argv[4], json.loads(sys.argv[5])
 start = time.monotonic()
 def ask(address, port):
     try:
-        with socket.create_connection((address, port), timeout=1) as plain:
+        with socket.create_connection((address, port), timeout=patience) as plain:
             plain.sendall(b"GET /who HTTP/1.0\\r\\n\\r\\n")
             said = b""
             while part := plain.recv(4096):
@@ -47,7 +49,7 @@ with open(path, "w", buffering=1) as log:
         time.sleep(pause)
     log.write("null" + chr(10))
 """
-_START = '/usr/bin/python3 -I -c "$0" "$1" "$2" "$3" "$4" </dev/null >/dev/null 2>&1 &'
+_START = '/usr/bin/python3 -I -c "$0" "$@" </dev/null >/dev/null 2>&1 &'
 _END = """
 import sys, time
 path, said = sys.argv[1], ""
@@ -85,7 +87,7 @@ class Witness:
     def start(self) -> None:
         """Raises HarnessError when it cannot be started."""
         asked = json.dumps([[one.name, one.address, one.port] for one in self._targets])
-        self._run("/bin/sh", "-c", _START, _WATCH, str(_PAUSE), str(_LIFE), self._path, asked)
+        self._run("/bin/sh", "-c", _START, _WATCH, *map(str, (_PAUSE, _PATIENCE, _LIFE)), self._path, asked)
 
     def end(self) -> Testimony:
         """End it and hear what it has seen. Raises HarnessError when it cannot be asked, or has ended before."""
