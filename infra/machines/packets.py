@@ -14,7 +14,7 @@ from typing import Any
 
 from kip_conformance.infra.errors import HarnessError
 
-__all__ = ["Packet", "read_packets"]
+__all__ = ["Packet", "each_packet", "read_packets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,21 @@ def read_packets(pcap: bytes) -> tuple[Packet, ...]:
 
     Raises HarnessError when these are not the bytes of a pcap file, or of a link type that is not known here.
     """
+    return tuple(each_packet(pcap))
+
+
+def each_packet(pcap: bytes) -> Iterator[Packet]:
+    """The same, one by one: of a long capture no more is read than is asked for."""
     if len(pcap) < 24 or pcap[:4] not in _MAGIC:
         raise HarnessError(f"{len(pcap)} bytes that are no pcap file: the capture did not begin")
     order, unit = _MAGIC[pcap[:4]]
     (link,) = struct.unpack_from(f"{order}I", pcap, 20)
     link &= 0x0FFFFFFF  # the upper bits tell of frame check sequences
-    return tuple(
-        packet
-        for time, frame in _records(pcap, order, unit)
-        if (datagram := _datagram(frame, link)) is not None
-        and (packet := _packet(datagram, time, **_on_link(frame, link))) is not None
-    )
+    for time, frame in _records(pcap, order, unit):
+        datagram = _datagram(frame, link)
+        packet = None if datagram is None else _packet(datagram, time, **_on_link(frame, link))
+        if packet is not None:
+            yield packet
 
 
 def _records(pcap: bytes, order: str, unit: float) -> Iterator[tuple[float, bytes]]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kip_conformance.infra.errors import HarnessError
-from kip_conformance.infra.machines.packets import Packet, read_packets
+from kip_conformance.infra.machines.packets import Packet, each_packet
 from kip_conformance.infra.targets.protocol import Capture, Machine
 
 __all__ = ["Wire", "network_interface", "watched"]
@@ -25,7 +25,7 @@ class Wire:
         return {
             name: tuple(
                 packet
-                for packet in read_packets(capture.so_far())
+                for packet in each_packet(capture.so_far())
                 if packet.destination == address and packet.destination_port == port
             )
             for name, capture in self.captures.items()
@@ -33,7 +33,11 @@ class Wire:
 
     def is_seen_everywhere(self, addresses: Sequence[str], *, port: int) -> bool:
         """Whether on every machine a packet to some of these addresses has been seen: the captures do see."""
-        return all(any(self.to(address, port=port)[name] for address in addresses) for name in self.captures)
+        wanted = {(address, port) for address in addresses}
+        return all(
+            any((packet.destination, packet.destination_port) in wanted for packet in each_packet(capture.so_far()))
+            for capture in self.captures.values()
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def test_no_packet_for_a_cluster_ip_leaves_its_machine(service, probe, wire_of, 
     answered = every_pair(vip_clients, (web.target, *pods), is_open(), with_self=True)
     eventually(lambda: probe.through(vip_clients, web.target), answered, within=web.budget)
 
-    with wire_of(vip_clients) as wire:
+    with wire_of(vip_clients, f"tcp and (dst host {web.cluster_ip} or dst port {web.target_port})") as wire:
         assert probe.through(vip_clients, web.target) == answered
         # The control: what left translated has been captured on every machine, so the captures do see.
         endpoints = [pod.address for pod in pods]
