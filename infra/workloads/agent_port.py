@@ -1,4 +1,4 @@
-"""What a pod is told at the port of a cell's agent: TLS, with a certificate of one's own, or none."""
+"""What a pod is told at the port of a cell's agent, or of a kubelet: TLS, with a certificate of one's own, or none."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from kip_conformance.infra.errors import HarnessError
 from kip_conformance.infra.targets.protocol import Place
 from kip_conformance.infra.workloads.reading import ClusterReader
 
-__all__ = ["AGENT_PORT", "REFUSED", "foreign_identity", "knock"]
+__all__ = ["AGENT_PORT", "REFUSED", "UNAUTHORIZED", "foreign_identity", "knock"]
 
 AGENT_PORT = 6421
-REFUSED = "refused"
+REFUSED, UNAUTHORIZED = "refused", "unauthorized"
 
 # A TLS 1.3 server refuses a client's certificate only after the client's own part of the handshake is over.
 _KNOCK = """
@@ -27,24 +27,33 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as pla
     print("connected")
     try:
         with context.wrap_socket(plain) as secured:
-            secured.sendall(b"GET /v1/ping HTTP/1.1\\r\\nHost: cell\\r\\nConnection: close\\r\\n\\r\\n")
-            print(secured.recv(100) or "refused")
+            secured.sendall(f"GET {sys.argv[4]} HTTP/1.1\\r\\nHost: it\\r\\nConnection: close\\r\\n\\r\\n".encode())
+            said = secured.recv(100)
+            print("refused" if not said else "unauthorized" if said.split()[1:2] == [b"401"] else said)
     except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
         print("refused")
 """
 
 
-def knock(api: ClusterReader, place: Place, address: str, identity: str = "") -> str:
-    """Ask the agent at `address` for /v1/ping from a place's pod; `identity` is PEM: certificate and key.
+def knock(
+    api: ClusterReader,
+    place: Place,
+    address: str,
+    identity: str = "",
+    *,
+    port: int = AGENT_PORT,
+    path: str = "/v1/ping",
+) -> str:
+    """Ask for a path from a place's pod, by default of an agent; `identity` is PEM: certificate and key.
 
-    "refused" when the handshake came to nothing, else what it answered. Raises HarnessError when there was no
-    connection at all, or the attempt itself could not be made.
+    "refused" when the handshake came to nothing, "unauthorized" for HTTP's 401, else what was answered. Raises
+    HarnessError when there was no connection at all, or the attempt itself could not be made.
     """
-    ran = api.run(place, ["/usr/bin/python3", "-I", "-c", _KNOCK, address, str(AGENT_PORT), identity])
+    ran = api.run(place, ["/usr/bin/python3", "-I", "-c", _KNOCK, address, str(port), identity, path])
     said = ran.output.split("\n")
     if ran.exit_code != 0 or said[0] != "connected":
         raise HarnessError(
-            f"{place.name}: no connection to {address}:{AGENT_PORT}: {ran.refusal or ran.output.strip()[-300:]}"
+            f"{place.name}: no connection to {address}:{port}: {ran.refusal or ran.output.strip()[-300:]}"
         )
     return said[1]
 

@@ -51,16 +51,26 @@ class CellGroups:
         """What the groups at an address let in. Raises HarnessError when no interface has it."""
         return admission_at(self._ec2, address)
 
+    def around(self, address: str) -> tuple[Admission, ...]:
+        """Two addresses of each range of the network that an address is in, the first and the last, in no group."""
+        vpc = self._ec2.describe_vpcs(VpcIds=[self._vpc_of(address)])["Vpcs"][0]
+        ranges = [one["CidrBlock"] for one in vpc["CidrBlockAssociationSet"]]
+        ends = [end for cidr in ranges for end in (ip_network(cidr)[1], ip_network(cidr)[-2])]
+        return tuple(Admission(str(end), frozenset(), ()) for end in ends)
+
     def admitting(self, ranges: Sequence[str], *, beside: str) -> str:
         """Make a group that lets everything in from these ranges, in the network of the address `beside`; its id."""
-        filters = [{"Name": "addresses.private-ip-address", "Values": [beside]}]
-        vpc = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"][0]["VpcId"]
-        name = f"{self._prefix}-{len(self._made) + 1}"
+        vpc, name = self._vpc_of(beside), f"{self._prefix}-{len(self._made) + 1}"
         made: str = self._ec2.create_security_group(VpcId=vpc, GroupName=name, Description="of one test")["GroupId"]
         self._made.append(made)
         rule = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": cidr} for cidr in ranges]}
         self._ec2.authorize_security_group_ingress(GroupId=made, IpPermissions=[rule])
         return made
+
+    def _vpc_of(self, address: str) -> str:
+        filters = [{"Name": "addresses.private-ip-address", "Values": [address]}]
+        found: str = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"][0]["VpcId"]
+        return found
 
     def visit(self, vpc: str) -> None:
         """Cells will be in a network where there are none otherwise: what their provider makes there goes with ours."""

@@ -20,13 +20,18 @@ _TAINT = "virtual-kubelet.io/provider"
 
 @dataclass(frozen=True, slots=True)
 class VirtualNode:
-    """`taints` are KEY:EFFECT, `conditions` statuses by type, `pod_cidrs` what spec has of them."""
+    """`taints` are KEY:EFFECT, `conditions` statuses by type, `pod_cidrs` what spec has of them.
+
+    `address` is the InternalIP, `kubelet_port` where logs and exec are asked for there; 0 when nothing says.
+    """
 
     name: str
     labels: Mapping[str, str]
     taints: tuple[str, ...]
     conditions: Mapping[str, str]
     pod_cidrs: tuple[str, ...]
+    address: str = ""
+    kubelet_port: int = 0
 
     @property
     def shortcomings(self) -> tuple[str, ...]:
@@ -52,4 +57,6 @@ def virtual_node(kubeconfig: Path, name: str) -> VirtualNode:
         tuple(f"{one['key']}:{one['effect']}" for one in spec.get("taints") or ()),
         {one["type"]: one["status"] for one in status.get("conditions") or ()},
         tuple(spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")])),
+        next((one["address"] for one in status.get("addresses") or () if one["type"] == "InternalIP"), ""),
+        ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 0),
     )

@@ -17,8 +17,17 @@ REPAIRED_WITHIN = 120.0  # seconds: providers look at their group every minute
 
 
 @pytest.mark.requirement("SGR-01")
-def test_pods_on_cells_are_open_to_their_network(probe, places, in_network, cell_machines, own_pods):
-    """Every place with an address of the network reaches pods on cells, at low and high ports, and by ICMP."""
+def test_pods_on_cells_are_open_to_their_network(
+    probe, places, in_network, cell_groups, cell_pods, cell_machines, own_pods
+):
+    """Groups let in all ranges of the network, and every place there reaches cells, at all ports and by ICMP."""
+    shut_out = [
+        f"{pod.name} to {neighbour.address}: {', '.join(closed)}"
+        for pod in cell_pods
+        for neighbour in cell_groups.around(pod.address)
+        if (closed := cell_groups.admission(pod.address).closed_to(neighbour))
+    ]
+    assert not shut_out, f"security groups are closed to addresses of their network: {'; '.join(shut_out)}"
     clients = in_network(places.of("pod", "host", "hostnet"))
     made = own_pods.start(*(PodPlan(f"open-{name}", name, ports=PORTS) for name in cell_machines))
     expected = every_pair(clients, made, is_open())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kip_conformance.infra.judge.expectations import every_pair, is_denied, is_open
 from kip_conformance.infra.judge.waits import consistently, eventually
-from kip_conformance.infra.workloads.agent_port import AGENT_PORT, REFUSED, foreign_identity
+from kip_conformance.infra.workloads.agent_port import AGENT_PORT, REFUSED, UNAUTHORIZED, foreign_identity
 from kip_conformance.infra.workloads.arrivals import is_running
 from kip_conformance.infra.workloads.interference import (
     MEDDLER,
@@ -52,8 +52,10 @@ def _unmanaged(api, pod) -> str:
 
 
 @pytest.mark.requirement("MGT-02")
-def test_the_agent_refuses_clients_without_the_providers_certificate(cells, cell_pods, one_pod_a_machine, knock, api):
-    """The agent's port ends the handshake of a client without a certificate, and of one with a foreign one."""
+def test_agents_and_kubelet_ports_refuse_whom_they_do_not_know(
+    cells, cell_pods, virtual_nodes, one_pod_a_machine, knock, api
+):
+    """Without a certificate, or with a foreign one, agents end the handshake, and kubelet ports answer nothing."""
     client = one_pod_a_machine[0]
     identities = {"no certificate": "", "a foreign certificate": foreign_identity()}
     said = {
@@ -62,7 +64,15 @@ def test_the_agent_refuses_clients_without_the_providers_certificate(cells, cell
         for what, identity in identities.items()
     }
     assert said == dict.fromkeys(said, REFUSED)
-    # The provider's own way is the proof that the port answers at all.
+    answered = {
+        f"{node.name}, {what}": answer
+        for node in virtual_nodes
+        for what, identity in identities.items()
+        if (answer := knock(client, node.address, identity, port=node.kubelet_port, path="/pods"))
+        not in (REFUSED, UNAUTHORIZED)
+    }
+    assert not answered, f"kubelet ports answer anybody: {answered}"
+    # The provider's own way, and the API server's, are the proof that the ports answer at all.
     silent = [pod.name for pod in cell_pods if api.run(pod, ["/bin/true"]).exit_code != 0]
     assert not silent, f"no exec by the provider itself: {', '.join(silent)}"
 
