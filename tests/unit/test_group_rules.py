@@ -121,3 +121,22 @@ def test_what_was_made_goes_and_what_a_provider_made_where_it_was_for_a_while():
         assert ec2.rules == [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.0/24"}]}]
         assert set(ec2.names) == {"sg-1", "sg-2", "sg-3"}
     assert set(ec2.names) == {"sg-1"}
+
+
+class TwoRanges:
+    """EC2, as far as it knows the network of one interface."""
+
+    def describe_network_interfaces(self, **_):
+        return {"NetworkInterfaces": [{"VpcId": "vpc-1"}]}
+
+    def describe_vpcs(self, **_):
+        ranges = [{"CidrBlock": VPC}, {"CidrBlock": "100.64.0.0/20"}]
+        return {"Vpcs": [{"CidrBlockAssociationSet": ranges}]}
+
+
+def test_a_range_that_is_not_let_in_is_named_by_its_ends():
+    around = CellGroups(TwoRanges(), prefix="row").around(POD)
+
+    assert [one.address for one in around] == ["10.20.0.1", "10.20.255.254", "100.64.0.1", "100.64.15.254"]
+    closed = [one.address for one in around if admission(POD, *EVERYTHING).closed_to(one)]
+    assert closed == ["100.64.0.1", "100.64.15.254"]
