@@ -21,13 +21,17 @@ def test_pods_on_cells_are_open_to_their_network(
     probe, places, in_network, cell_groups, cell_pods, cell_machines, own_pods
 ):
     """Groups let in all ranges of the network, and every place there reaches cells, at all ports and by ICMP."""
-    shut_out = [
-        f"{pod.name} to {neighbour.address}: {', '.join(closed)}"
-        for pod in cell_pods
-        for neighbour in cell_groups.around(pod.address)
-        if (closed := cell_groups.admission(pod.address).closed_to(neighbour))
-    ]
-    assert not shut_out, f"security groups are closed to addresses of their network: {'; '.join(shut_out)}"
+
+    def shut_out():
+        return "; ".join(
+            f"{pod.name} to {neighbour.address}: {', '.join(closed)}"
+            for pod in cell_pods
+            for neighbour in cell_groups.around(pod.address)
+            if (closed := cell_groups.admission(pod.address).closed_to(neighbour))
+        )
+
+    # A rule may just be away because another test looks whether it comes back.
+    eventually(shut_out, lambda closed: closed == "", within=REPAIRED_WITHIN)
     clients = in_network(places.of("pod", "host", "hostnet"))
     made = own_pods.start(*(PodPlan(f"open-{name}", name, ports=PORTS) for name in cell_machines))
     expected = every_pair(clients, made, is_open())
