@@ -53,6 +53,8 @@ __all__ = [
 
 KUBELET_PORT = 10260
 """Not a kubelet's own: that of the node on the same machine has it."""
+_IMPATIENCE = ("--boot-warning", "10", "--sweep-interval", "15")
+"""Seconds: a lab's cells boot in two, and rows wait for what a provider says and mends; in a cloud both are longer."""
 _BUCKET = "kip-agent"
 _CONFIG, _COMMAND, _DAEMON = "provider.yaml", "provider.json", "kip-provider"
 _IMAGE, _TYPE = "ami-0d00000000000debd", "t3.small"
@@ -184,7 +186,7 @@ def start_cells(
         argv = [sys.executable, "-m", "kip_conformance.infra.provider", "--config", str(config)]
         argv += ["--kubeconfig", f"{pki}/kip-provider.kubeconfig", "--nodename", one.node]
         argv += ["--address", one.host.address, "--network-agent-secret", f"kube-system/{_ACCOUNT}"]
-        argv += ["--cluster-dns", plan.dns, "--cluster-domain", plan.domain]
+        argv += ["--cluster-dns", plan.dns, "--cluster-domain", plan.domain, *_IMPATIENCE]
         argv += ["--kubelet-port", str(KUBELET_PORT), "--kubelet-certificate", f"{pki}/{host}-kubelet.crt"]
         argv += ["--kubelet-key", f"{pki}/{host}-kubelet.key", "--client-ca", f"{pki}/ca.crt"]
         _command(control, host).write_text(json.dumps(argv))
