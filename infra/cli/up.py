@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cni", default="routed", help="built-in CNI by name, or a folder (default: routed)")
     parser.add_argument(
-        "--places", metavar="NAMES", default="", help="places beside the foundation's, separated by commas"
+        "--places", metavar="NAMES", default="", help="places beside the foundation's, separated by commas, or all"
     )
     parser.add_argument(
         "--proxy-mode", default=DEFAULT_MODES[0], help=f"mode that kube-proxy starts in (default: {DEFAULT_MODES[0]})"

@@ -11,7 +11,7 @@ from typing import Literal
 
 from kip_conformance.infra.errors import UsageError
 
-__all__ = ["FOUNDATION", "FURTHER", "PlannedPlace", "parse_pair", "planned_places"]
+__all__ = ["ALL", "FOUNDATION", "FURTHER", "PlannedPlace", "parse_pair", "planned_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ FOUNDATION = (
 )
 
 
+ALL = "all"
+
 FURTHER = (
     PlannedPlace("on-prem-node", "pod", "on-prem-node"),
     PlannedPlace("on-prem-node-2", "pod", "on-prem-node"),
@@ -54,15 +56,15 @@ FURTHER = (
 
 
 def planned_places(names: Sequence[str] = ()) -> tuple[PlannedPlace, ...]:
-    """The foundation, and the further places with these names, in the order of the plan.
+    """The foundation, and the further places with these names, in the order of the plan; "all" is every one of them.
 
     Raises UsageError naming what is unknown and what is known.
     """
     known = [place.name for place in FURTHER]
     for name in names:
-        if name not in known:
-            raise UsageError(f"place {name!r}: unknown; known beside the foundation's: {', '.join(known)}")
-    return (*FOUNDATION, *(place for place in FURTHER if place.name in names))
+        if name not in (*known, ALL):
+            raise UsageError(f"place {name!r}: unknown; known beside the foundation's: {', '.join(known)}, {ALL}")
+    return (*FOUNDATION, *(place for place in FURTHER if place.name in names or ALL in names))
 
 
 def parse_pair(text: str, places: Sequence[PlannedPlace] = FOUNDATION) -> tuple[str, str]:

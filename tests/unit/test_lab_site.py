@@ -63,6 +63,7 @@ def test_the_sites_node_is_there_when_a_place_is_on_it():
 
 def test_further_places_are_asked_for_by_name():
     assert planned_places() == FOUNDATION
+    assert planned_places(["all"]) == planned_places(["cell-a", "all"]) == (*FOUNDATION, *FURTHER)
     named = {place.name: place for place in FURTHER}
     both = (*FOUNDATION, named["on-prem-node"], named["on-prem-host"])
     assert planned_places(["on-prem-host", "on-prem-node"]) == both
