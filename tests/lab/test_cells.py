@@ -26,7 +26,8 @@ SERVE = "import http.server as h; h.HTTPServer(('', 8080), h.SimpleHTTPRequestHa
 
 def kip(*arguments: str) -> None:
     program = Path(sys.executable).with_name("kip-conformance")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=180, check=False)
+    # The first time, a lab's programs are built.
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from kip_conformance.infra.errors import HarnessError
+from kip_conformance.infra.judge.waits import eventually
 from kip_conformance.infra.lab import cgroups
 from kip_conformance.infra.lab.census import host_network, processes_of, take_census
 from kip_conformance.infra.lab.control import Control, start_supervisor
@@ -38,7 +39,8 @@ def test_nothing_is_left_of_a_lab_that_was_taken_down(control):
 
 def test_a_process_that_lives_on_in_a_lab_s_network_is_left(control):
     control.daemon("quiet", ["sleep", "600"], machine="one")
-    inside = next(each for each, line in processes_of(control.folder.run_id) if line == "sleep 600")
+    # A daemon's process is there before the program that it becomes.
+    (inside,) = eventually(lambda: sleepers(control), bool, within=10)
     stray = subprocess.Popen(["nsenter", "-t", inside, "-n", "sleep", "601"])
     try:
         census = take_census(control.folder, host_network())
@@ -49,6 +51,11 @@ def test_a_process_that_lives_on_in_a_lab_s_network_is_left(control):
         stray.kill()
         stray.wait()
     assert census.left() == ()
+
+
+def sleepers(control: Control) -> list[str]:
+    namespaces = take_census(control.folder, host_network()).namespaces
+    return [each for each, line in processes_of(control.folder.run_id, namespaces) if line == "sleep 600"]
 
 
 def test_a_lab_that_is_still_there_is_left(control):
