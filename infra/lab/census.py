@@ -6,6 +6,8 @@ Namespaces that no process lives in, as the network's routers are, have no other
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,11 +35,20 @@ Namespace = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """`namespaces` are those that the lab's processes live in, `host` what this machine's own network had."""
+    """`namespaces` are those that the lab's processes live in, `host` what this machine's own network had.
+
+    The namespaces are held until `close`: the kernel gives the number of one that has gone to the next that is made,
+    and another lab's would be taken for this one's.
+    """
 
     folder: LabFolder
     namespaces: frozenset[Namespace]
     host: dict[str, frozenset[str]]
+    _held: tuple[int, ...]
+
+    def close(self) -> None:
+        for number in self._held:
+            os.close(number)
 
     def left(self, *, within: float = 10.0) -> tuple[str, ...]:
         """What is there `within` seconds after tear-down is over, in words; the kernel takes a moment with groups."""
@@ -64,22 +75,22 @@ def take_census(folder: LabFolder, host: dict[str, frozenset[str]]) -> Census:
     then nothing could be missed either.
     """
     own = {_namespace("self", kind) for kind in _KINDS}
-    known: frozenset[Namespace] = frozenset()
-    while True:
-        found = {
-            space
-            for pid, _ in processes_of(folder.run_id, known)
-            for kind in _KINDS
-            if (space := _namespace(pid, kind)) is not None
-        }
-        grown = frozenset(found - own) | known
-        if grown == known:
-            break
-        known = grown
+    known: dict[Namespace, int] = {}
+    grown = -1
+    while grown < len(known):
+        grown = len(known)
+        for pid, _ in list(processes_of(folder.run_id, frozenset(known))):
+            for kind in _KINDS:
+                space = _namespace(pid, kind)
+                if space is not None and space not in own and space not in known:
+                    with contextlib.suppress(OSError):
+                        known[space] = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    census = Census(folder, frozenset(known), host, tuple(known.values()))
     kinds = {kind for kind, _ in known}
     if kinds != set(_KINDS) or not list(_GROUPS.glob(f"**/{PREFIX}{folder.run_id}")):
+        census.close()
         raise HarnessError(f"lab {folder.run_id}: of its processes, namespaces and control groups some were not found")
-    return Census(folder, known, host)
+    return census
 
 
 def host_network() -> dict[str, frozenset[str]]:
@@ -98,7 +109,10 @@ def processes_of(run: str, namespaces: frozenset[Namespace] = frozenset()) -> It
         try:
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             groups = (folder / "cgroup").read_text()
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
+            continue
+        if state in "ZX":  # it has ended, and waits to be asked after
             continue
         spaces = {_namespace(folder.name, kind) for kind in _KINDS}
         if run in line or f"{PREFIX}{run}" in groups or spaces & namespaces:

@@ -296,7 +296,8 @@ class LabTarget:
             census = take_census(LabFolder(Path(cluster.description.state)), host)
         finally:
             self.down(cluster.description)
-        return census.left()
+        with contextlib.closing(census):
+            return census.left()
 
     def _abandon(self, folder: LabFolder) -> None:
         with contextlib.suppress(HarnessError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -31,10 +32,10 @@ def control() -> Iterator[Control]:
 
 
 def test_nothing_is_left_of_a_lab_that_was_taken_down(control):
-    census = take_census(control.folder, host_network())
-    remove_lab(control.folder)
+    with contextlib.closing(take_census(control.folder, host_network())) as census:
+        remove_lab(control.folder)
 
-    assert census.left() == ()
+        assert census.left() == ()
 
 
 def test_a_process_that_lives_on_in_a_lab_s_network_is_left(control):
@@ -42,24 +43,26 @@ def test_a_process_that_lives_on_in_a_lab_s_network_is_left(control):
     # A daemon's process is there before the program that it becomes.
     (inside,) = eventually(lambda: sleepers(control), bool, within=10)
     stray = subprocess.Popen(["nsenter", "-t", inside, "-n", "sleep", "601"])
-    try:
-        census = take_census(control.folder, host_network())
-        remove_lab(control.folder)
+    with contextlib.closing(take_census(control.folder, host_network())) as census:
+        try:
+            remove_lab(control.folder)
 
-        assert census.left(within=0.5) == (f"process {stray.pid} (sleep 601)",)
-    finally:
-        stray.kill()
-        stray.wait()
-    assert census.left() == ()
+            assert census.left(within=3) == (f"process {stray.pid} (sleep 601)",)
+        finally:
+            stray.kill()
+            stray.wait()
+        assert census.left() == ()
 
 
 def sleepers(control: Control) -> list[str]:
-    namespaces = take_census(control.folder, host_network()).namespaces
-    return [each for each, line in processes_of(control.folder.run_id, namespaces) if line == "sleep 600"]
+    with contextlib.closing(take_census(control.folder, host_network())) as census:
+        found = processes_of(control.folder.run_id, census.namespaces)
+        return [each for each, line in found if line == "sleep 600"]
 
 
 def test_a_lab_that_is_still_there_is_left(control):
-    left = take_census(control.folder, host_network()).left(within=0)
+    with contextlib.closing(take_census(control.folder, host_network())) as census:
+        left = census.left(within=0)
 
     assert f"folder {control.folder.path}" in left
     assert any(line.startswith("control group ") for line in left)
