@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 
 from kip_conformance.infra.faults.fault import Fault
-from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_IPS
+from kip_conformance.infra.faults.rows import THROUGH_CLUSTER_DNS, THROUGH_CLUSTER_IPS
 from kip_conformance.infra.faults.tampering import nft_table, pod_range
 from kip_conformance.infra.targets.lab import LabCluster
 
@@ -33,6 +33,7 @@ FAULT = Fault(
         "SVC-04": "a hairpin is forwarded from node-a's pods to node-a's pods, too",
         "SVC-01": "clients on node-a reach no endpoint on node-a",
         "NPT-01": "a NodePort of node-a, asked from node-a, may choose an endpoint there",
+        **dict.fromkeys(THROUGH_CLUSTER_DNS, "the cluster's DNS server may be a pod of node-a, too"),
         **dict.fromkeys(("NPT-03", "NPT-05", "AFF-01", "EPT-01", "EPT-02", "CTK-01", "MTU-01", "MTU-02"), _ON_A),
         **dict.fromkeys(THROUGH_CLUSTER_IPS, _ON_A),
     },

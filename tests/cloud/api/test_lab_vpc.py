@@ -60,12 +60,8 @@ def test_nodes_are_instances_at_their_addresses_and_pod_ranges_are_routes_to_the
 def test_each_kind_of_subnet_has_its_own_ways(made):
     server, _ = made
     state = network_of(view_of(server), Outside())
-    (nat,), (s3,), (peering,), (vgw,) = (
-        state.nat_gateways,
-        state.gateway_endpoints,
-        state.peerings,
-        state.vpn_gateways,
-    )
+    (nat,), (peering,), (vgw,) = state.nat_gateways, state.peerings, state.vpn_gateways
+    (s3,) = (one for one in state.gateway_endpoints if one.vpc == state.vpc("main").name)
     public, private_a, private_b = (
         routes_of(state, "main", cidr) for cidr in (PLAN.public_a, PLAN.private_a, PLAN.private_b)
     )

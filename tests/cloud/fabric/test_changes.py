@@ -19,6 +19,7 @@ from kip_conformance.infra.fabric.names import (
 from kip_conformance.infra.fabric.nic import METADATA
 from kip_conformance.infra.fabric.reconcile import Fabric, reconcile
 from kip_conformance.infra.fabric.state import Association, Interface, NetworkState, Route, RouteTable
+from kip_conformance.infra.judge.waits import eventually
 
 from .packets import Packets, Probe
 from .world import ECR, MAIN, ONPREM, PEER, PUBLIC, PUBLIC_FAR, PUBLIC_TWO, PUBLIC_WEB, S3, WEB, world
@@ -374,11 +375,14 @@ def test_metadata_is_reached_from_a_container_and_by_its_hop_limit_not(packets, 
 
 
 def test_another_mtu_of_a_site_is_in_force_on_all_that_hangs_on_it(changed, ask, fabric):
-    def mtus() -> set[str]:
+    def links() -> list[str]:
         where = (lan_namespace("onprem"), "m-onprem-host", "m-onprem-gw")
         said = [fabric.executor.run(["ip", "-o", "link"], netns=name).stdout.decode() for name in where]
-        lines = [line for text in said for line in text.splitlines() if re.search(r": (n-|h-|eth0)", line)]
-        assert all("state UP" in line for line in lines), lines
+        return [line for text in said for line in text.splitlines() if re.search(r": (n-|h-|eth0)", line)]
+
+    def mtus() -> set[str]:
+        # The kernel tells of a carrier a moment after the link has it.
+        lines = eventually(links, lambda seen: all("state UP" in line for line in seen), within=5)
         return set(re.findall(r" mtu (\d+) ", "\n".join(lines)))
 
     lans = tuple(replace(one, mtu=1400) if one.name == "onprem" else one for one in world().lans)
