@@ -61,7 +61,9 @@ def test_each_kind_of_subnet_has_its_own_ways(made):
     server, _ = made
     state = network_of(view_of(server), Outside())
     (nat,), (peering,), (vgw,) = state.nat_gateways, state.peerings, state.vpn_gateways
-    (s3,) = (one for one in state.gateway_endpoints if one.vpc == state.vpc("main").name)
+    s3, s3_of_peer = (
+        next(one for one in state.gateway_endpoints if one.vpc == state.vpc(name).name) for name in ("main", "peer")
+    )
     public, private_a, private_b = (
         routes_of(state, "main", cidr) for cidr in (PLAN.public_a, PLAN.private_a, PLAN.private_b)
     )
@@ -74,7 +76,7 @@ def test_each_kind_of_subnet_has_its_own_ways(made):
         assert found[PLAN.peer] == peering.name
         assert found[vgw.name] == "propagates"
     back = routes_of(state, "peer", PLAN.peer_subnet)
-    assert back == {PLAN.vpc: peering.name, PLAN.secondary: peering.name}
+    assert back == {PLAN.vpc: peering.name, PLAN.secondary: peering.name, s3_of_peer.prefix_list: s3_of_peer.name}
     assert routes_of(state, "main", PLAN.public_b) == public
     assert routes_of(state, "main", PLAN.shared_a) == private_b
 
