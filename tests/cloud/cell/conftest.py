@@ -113,6 +113,13 @@ class World:
         said: str = self.ec2.get_console_output(InstanceId=instance).get("Output", "")
         return said
 
+    def wait_said(self, instance: str, text: str) -> None:
+        """Until the text is on the instance's console; one that never comes tells what became of the instance."""
+        try:
+            self.until(lambda: text in self.console(instance), f"nobody says {text!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: instance {self.state(instance)}\n{self.console(instance)}") from None
+
     def state(self, instance: str) -> str:
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
         why = found.get("StateReason", {}).get("Message", "")

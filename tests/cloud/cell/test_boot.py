@@ -28,7 +28,7 @@ def settings_address(host):
 
 def test_an_agent_with_another_digest_is_refused(world):
     instance = launched(world, 5, sha256="0" * 64)
-    world.until(lambda: "boot: finished" in world.console(instance), "it has not booted")
+    world.wait_said(instance, "boot: finished")
     world.end(instance)
 
     said = world.console(instance)
@@ -40,7 +40,7 @@ def test_an_agent_of_another_version_does_not_start(world):
     folder = world.control.folder.path / "web"
     (folder / "itzo-other").write_bytes((folder / f"itzo-{world.version}").read_bytes())
     instance = launched(world, 6, version="other")
-    world.until(lambda: "was asked for" in world.console(instance), "it says nothing")
+    world.wait_said(instance, "was asked for")
     world.end(instance)
 
     assert f"this agent is version {world.version}, and other was asked for: it does not start" in world.console(
@@ -50,7 +50,7 @@ def test_an_agent_of_another_version_does_not_start(world):
 
 def test_a_url_that_is_not_reached_is_named_with_address_and_subnet(world):
     instance = launched(world, 7, url=f"http://{world.server_address}:9")
-    world.until(lambda: "trying again" in world.console(instance), "it says nothing")
+    world.wait_said(instance, "trying again")
     world.end(instance)
 
     said = world.console(instance)
@@ -59,7 +59,7 @@ def test_a_url_that_is_not_reached_is_named_with_address_and_subnet(world):
 
 def test_settings_that_cannot_be_used_are_named(world):
     instance = launched(world, 8, certificate="none")
-    world.until(lambda: "cannot be used" in world.console(instance), "it says nothing")
+    world.wait_said(instance, "cannot be used")
     world.end(instance)
 
     assert "cell settings: ca, certificate or key cannot be used" in world.console(instance)
