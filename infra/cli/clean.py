@@ -1,5 +1,7 @@
 """Remove what dead runs left: folders and control groups of labs whose supervisor is gone.
 
+Labs are those below KIP_STATE. Groups of a run that has no folder there are a dead run's only when nothing is in them.
+
 With --run, that run and everything it made, alive or dead; with --all, every lab. Labs in use are otherwise left alone.
 """
 
@@ -28,8 +30,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"Nothing of {options.run} is left.")
             return 0
     else:
-        orphans = {run_id: LabFolder.of(run_id) for run_id in cgroups.known_runs()}
-        labs = {**orphans, **{folder.run_id: folder for folder in lab_folders()}}
+        labs = {folder.run_id: folder for folder in lab_folders()}
+        # Another KIP_STATE's labs have groups here and no folder: what lives in them says that they are alive.
+        ours = [run_id for run_id in cgroups.known_runs() if run_id not in labs and not cgroups.are_used(run_id)]
+        labs |= {run_id: LabFolder.of(run_id) for run_id in ours}
         found = [folder for folder in labs.values() if options.all or not Control(folder).is_alive()]
     for folder in found:
         remove_lab(folder)

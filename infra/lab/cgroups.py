@@ -12,6 +12,7 @@ from kip_conformance.infra.errors import EnvironmentFault
 
 __all__ = [
     "ROOT",
+    "are_used",
     "cgroup_version",
     "create",
     "joining",
@@ -193,6 +194,20 @@ def _remove_tree(top: Path) -> bool:
 def leftovers(run_id: str, root: Path = ROOT) -> list[Path]:
     """The lab's groups that exist now, one per hierarchy."""
     return [path for hierarchy in _hierarchies(root) if (path := hierarchy / lab_group(run_id)).exists()]
+
+
+def are_used(run_id: str, root: Path = ROOT) -> bool:
+    """Whether any process is in a group of the run: it lives then, wherever its folder is."""
+    files = (file for path in leftovers(run_id, root) for file in path.rglob("cgroup.procs"))
+    return any(_said(file) for file in files)
+
+
+def _said(file: Path) -> str:
+    """What a file of the kernel's says; nothing when its group has just gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def known_runs(root: Path = ROOT) -> list[str]:

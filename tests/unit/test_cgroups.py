@@ -327,6 +327,17 @@ class TestRemoval:
         assert cgroups.known_runs(root) == ["two"]
         assert cgroups.leftovers("two", root) != []
 
+    def test_a_run_is_used_as_long_as_a_process_is_in_one_of_its_groups(self, root):
+        cgroups.create("run", MACHINES, root)
+        assert not cgroups.are_used("run", root)
+        held = cgroups.leftovers("run", root)[-1] / "node-b" / "cgroup.procs"
+        held.write_text("4711\n")
+
+        assert cgroups.are_used("run", root)
+        held.write_text("")
+        assert not cgroups.are_used("run", root)
+        assert not cgroups.are_used("never", root)
+
     def test_removing_what_does_not_exist_is_fine(self, root):
         assert cgroups.remove("never", root, within=0) == []
         assert cgroups.known_runs(root) == []
